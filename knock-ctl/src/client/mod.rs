@@ -1,0 +1,1 @@
+//! The knocking client, `knock-ctl knock`; needs no privilege.

@@ -1,0 +1,1 @@
+//! Runs the start and stop commands of doors, within limits.

@@ -1,0 +1,1 @@
+//! `knock.toml`: from text to checked types, all errors at once.

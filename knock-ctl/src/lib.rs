@@ -1,0 +1,6 @@
+//! The controller and command line of knock-ctl: port knocking at the network card.
+
+pub mod client;
+pub mod commands;
+pub mod config;
+pub mod sockets;

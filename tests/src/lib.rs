@@ -1,0 +1,1 @@
+//! Packet builder, reference model and network namespace lab.
