@@ -53,6 +53,12 @@ impl Address {
         (self.high, self.low)
     }
 
+    /// Whether it is an IPv4 address.
+    #[inline(always)]
+    pub const fn is_mapped(&self) -> bool {
+        self.high == 0 && self.low >> 32 == MAPPED >> 32
+    }
+
     /// `IpAddr::V4` for IPv4 and IPv4-mapped addresses.
     pub const fn to_ip(self) -> IpAddr {
         let v6 = Ipv6Addr::from_octets(self.octets());

@@ -36,9 +36,8 @@ fn open<T: Tables>(tables: &T, source: &Address, door: DoorId, rule: &Door) {
     };
     // One like it was reported within this second.
     let mut suppressed = false;
-    let change = tables.change_grants(source, |grants| {
-        grants.grant(Granted::Door(door), GrantedBy::Knock, deadline, now)
-    });
+    let change = tables
+        .change_grants(source, |grants| grants.grant(Granted::Door(door), GrantedBy::Knock, deadline, now));
     match change {
         Ok(Change::Opened(deadline)) => event.deadline = deadline.nanoseconds(),
         Ok(Change::Extended { deadline, again }) => {
@@ -66,10 +65,10 @@ fn open<T: Tables>(tables: &T, source: &Address, door: DoorId, rule: &Door) {
 fn revoke<T: Tables>(tables: &T, source: &Address, closing_door: DoorId) {
     let now = tables.now();
     for index in 0..GRANTS_PER_SOURCE {
-        let Some(grant) = tables.grants(source).and_then(|grants| grants.all().get(index)) else {
-            return;
-        };
-        let Granted::Door(door) = grant.granted() else {
+        let grant = tables
+            .grants(source)
+            .and_then(|grants| grants.all().get(index).map(|grant| (grant.granted(), grant.deadline())));
+        let Some((Granted::Door(door), deadline)) = grant else {
             continue;
         };
         let key = RelationKey {
@@ -78,7 +77,7 @@ fn revoke<T: Tables>(tables: &T, source: &Address, closing_door: DoorId) {
             holder: closing_door,
             subject: door,
         };
-        if grant.deadline().passed(now) || !tables.related(&key) {
+        if deadline.passed(now) || !tables.related(&key) {
             continue;
         }
         if tables.change_grants(source, |grants| grants.revoke(Granted::Door(door), now)) == Ok(true) {

@@ -263,10 +263,7 @@ mod tests {
         }
         assert_eq!(grants.grant(Granted::Door(9), GrantedBy::Knock, LATER, NOW), Change::Full);
         assert!(grants.revoke(Granted::Door(3), NOW));
-        assert_eq!(
-            grants.grant(Granted::Door(9), GrantedBy::Knock, LATER, NOW),
-            Change::Opened(LATER)
-        );
+        assert_eq!(grants.grant(Granted::Door(9), GrantedBy::Knock, LATER, NOW), Change::Opened(LATER));
     }
 
     #[test]

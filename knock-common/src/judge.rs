@@ -11,7 +11,7 @@ use crate::matcher;
 use crate::packet::{Content, NoPacket, Packet, Parsed, Segment};
 use crate::port::Protocol;
 use crate::reason::{Reason, Verdict};
-use crate::rules::{DoorId, PortEntry, Relation, RelationKey, RuleOption};
+use crate::rules::{DoorId, PortEntry, Relation, RelationKey, RuleOption, TRUST_EVERY_PORT, TRUST_NOBODY};
 use crate::tables::Tables;
 
 /// Decides about a packet, and changes the tables as it calls for.
@@ -81,12 +81,7 @@ fn judge_segment<T: Tables>(
 }
 
 #[inline(always)]
-fn judge_protected<T: Tables>(
-    tables: &T,
-    packet: &Packet,
-    segment: &Segment,
-    entry: PortEntry,
-) -> Reason {
+fn judge_protected<T: Tables>(tables: &T, packet: &Packet, segment: &Segment, entry: PortEntry) -> Reason {
     if matches!(segment.protocol, Protocol::Tcp)
         && !segment.fragment
         && !segment.opens_connection()
@@ -103,8 +98,8 @@ fn judge_protected<T: Tables>(
 #[inline(always)]
 fn is_trusted<T: Tables>(tables: &T, packet: &Packet, entry: PortEntry) -> bool {
     match tables.trust(&packet.source) {
-        None => false,
-        Some(0) => true,
+        None | Some(TRUST_NOBODY) => false,
+        Some(TRUST_EVERY_PORT) => true,
         Some(holder) => tables.related(&RelationKey {
             slot: tables.slot(),
             relation: Relation::Trusts as u32,
@@ -134,12 +129,7 @@ fn flow_lives<T: Tables>(tables: &T) -> FlowLives {
 /// let it pass.
 // A function of its own in the kernel too: a BPF stack frame has 512 bytes.
 #[inline(never)]
-fn passes_as_flow<T: Tables>(
-    tables: &T,
-    packet: &Packet,
-    segment: &Segment,
-    entry: PortEntry,
-) -> bool {
+fn passes_as_flow<T: Tables>(tables: &T, packet: &Packet, segment: &Segment, entry: PortEntry) -> bool {
     let identity = FlowIdentity::of(tables.hash_key(), &five_tuple(packet, segment));
     let Some(set) = tables.flow_set(identity.set(tables.flow_sets())) else {
         return false;
@@ -217,12 +207,7 @@ fn is_limited<T: Tables>(tables: &T, door: u32) -> bool {
 /// limited, needs a token.
 // A function of its own in the kernel too: a BPF stack frame has 512 bytes.
 #[inline(never)]
-fn passes_as_granted<T: Tables>(
-    tables: &T,
-    packet: &Packet,
-    segment: &Segment,
-    entry: PortEntry,
-) -> bool {
+fn passes_as_granted<T: Tables>(tables: &T, packet: &Packet, segment: &Segment, entry: PortEntry) -> bool {
     let Some(grants) = tables.grants(&packet.source) else {
         return false;
     };
@@ -267,7 +252,6 @@ fn passes_as_granted<T: Tables>(
             return false;
         }
     }
-    let recorded =
-        set.record(identity, Phase::HalfOpen, segment.sequence_number, now, &flow_lives(tables));
+    let recorded = set.record(identity, Phase::HalfOpen, segment.sequence_number, now, &flow_lives(tables));
     unlimited || recorded
 }

@@ -11,7 +11,7 @@ use crate::rules::{
     DoorId, Edge, EdgeKey, Hit, HitKey, OTHER_HOP_LIMIT, OccurrenceKey, PortEntry, ROOT, RuleOption, State,
     StateKey, steps_taken,
 };
-use crate::tables::{TakenKey, Tables};
+use crate::tables::{Tables, TakenKey};
 use crate::time::Boottime;
 
 /// What a packet does to its source's attempt.
@@ -131,9 +131,7 @@ fn may_reset<T: Tables>(tables: &T, segment: &Segment, entry: PortEntry) -> bool
     }
     match segment.protocol {
         Protocol::Udp => true,
-        Protocol::Tcp => {
-            segment.flags.opens_connection() || tables.rules().meets_some_door(segment.flags)
-        }
+        Protocol::Tcp => segment.flags.opens_connection() || tables.rules().meets_some_door(segment.flags),
     }
 }
 
@@ -217,12 +215,7 @@ fn step<T: Tables>(
 
 /// After completion a repeat of the last knock does nothing; anything else finds no attempt.
 #[inline(always)]
-fn after_completion<T: Tables>(
-    tables: &T,
-    knock: &Knock<'_>,
-    attempt: &Attempt,
-    hit: Option<Hit>,
-) -> Step {
+fn after_completion<T: Tables>(tables: &T, knock: &Knock<'_>, attempt: &Attempt, hit: Option<Hit>) -> Step {
     match hit {
         Some(_) if knock.fingerprint == attempt.fingerprint => Step::Nothing,
         Some(_) => fresh(hit),
@@ -240,12 +233,7 @@ enum Taken {
 }
 
 #[inline(always)]
-fn taken_before<T: Tables>(
-    tables: &T,
-    knock: &Knock<'_>,
-    attempt: &Attempt,
-    state: &State,
-) -> Option<Taken> {
+fn taken_before<T: Tables>(tables: &T, knock: &Knock<'_>, attempt: &Attempt, state: &State) -> Option<Taken> {
     let key = OccurrenceKey {
         slot: tables.slot(),
         door: state.representative,

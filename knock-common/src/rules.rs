@@ -114,6 +114,11 @@ impl PortEntry {
         Self(class as u32 | marks & 0xffff_0000)
     }
 
+    /// As it lies in its map.
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+
     #[inline(always)]
     pub const fn class(self) -> u32 {
         self.0 & 0xffff
@@ -303,8 +308,12 @@ pub struct TrustedKey {
     pub address: [u8; 16],
 }
 
-/// Value of a trusted prefix: 0 for every port, else the holder of [`Relation::Trusts`].
+/// Value of a trusted prefix: one of the two below, else the holder of [`Relation::Trusts`].
 pub type Trust = u32;
+
+pub const TRUST_EVERY_PORT: Trust = 0;
+/// Hides a wider prefix.
+pub const TRUST_NOBODY: Trust = u32::MAX;
 
 const _: () = {
     assert!(size_of::<Control>() == 56);

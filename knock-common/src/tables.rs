@@ -1,6 +1,8 @@
 //! What the core looks up and changes: implemented by the kernel program over BPF maps, and over ordinary memory
 //! wherever packets are judged outside the kernel.
 
+use core::ops::Deref;
+
 use crate::address::Address;
 use crate::attempt::AttemptSet;
 use crate::connection::{Connections, ConnectionsKey};
@@ -70,7 +72,7 @@ pub trait Tables {
     fn flow_sets(&self) -> u32;
     fn flow_set(&self, set: u32) -> Option<&FlowSet<Self::Word>>;
 
-    fn grants(&self, source: &Address) -> Option<&SourceGrants>;
+    fn grants(&self, source: &Address) -> Option<impl Deref<Target = SourceGrants> + '_>;
     /// Changes the source's grants as one; makes an entry where there is none.
     fn change_grants<R>(
         &self,

@@ -3,4 +3,6 @@
 pub mod client;
 pub mod commands;
 pub mod config;
+pub mod datapath;
+pub mod rules;
 pub mod sockets;

@@ -26,9 +26,7 @@ pub fn count(parsed: &Parsed, judgement: &Judgement) {
 fn count_drop(parsed: &Parsed, judgement: &Judgement) {
     let (source, port) = match parsed {
         Ok(packet) => match packet.content {
-            Content::Segment(segment) => {
-                (packet.source, Some((segment.protocol, segment.destination_port)))
-            }
+            Content::Segment(segment) => (packet.source, Some((segment.protocol, segment.destination_port))),
             _ => (packet.source, None),
         },
         Err(_) => (Address::UNSPECIFIED, None),

@@ -20,8 +20,7 @@ const LOCK_TRIES: u32 = 64;
 const LOCK_LIFE: u64 = 1_000_000_000;
 
 /// The source that is no source: its lock guards the adding of sources.
-const TABLE_LOCK: ConnectionsKey =
-    ConnectionsKey { source: Address::UNSPECIFIED, door: 0, padding: 0 };
+const TABLE_LOCK: ConnectionsKey = ConnectionsKey { source: Address::UNSPECIFIED, door: 0, padding: 0 };
 
 /// Gives `change` a copy of the source's grants and puts the copy in their place.
 #[inline(always)]

@@ -17,8 +17,8 @@ use knock_common::flow::FlowSet;
 use knock_common::grant::SourceGrants;
 use knock_common::reason::REASON_SLOTS;
 use knock_common::rules::{
-    Control, Door, DoorKey, Edge, EdgeKey, Hit, HitKey, LISTENER_WORDS, OccurrenceKey, Occurrences, PORT_ENTRIES, PortEntry,
-    RelationKey, Rules, State, StateKey, TargetKey, Trust, TrustedKey,
+    Control, Door, DoorKey, Edge, EdgeKey, Hit, HitKey, LISTENER_WORDS, OccurrenceKey, Occurrences,
+    PORT_ENTRIES, PortEntry, RelationKey, Rules, State, StateKey, TargetKey, Trust, TrustedKey,
 };
 use knock_common::tables::TakenKey;
 
@@ -60,8 +60,7 @@ pub static STATES: HashMap<StateKey, State> = HashMap::with_max_entries(1, BPF_F
 
 /// Rules: where ports occur in sequences.
 #[map]
-pub static OCCURRENCES: HashMap<OccurrenceKey, Occurrences> =
-    HashMap::with_max_entries(1, BPF_F_NO_PREALLOC);
+pub static OCCURRENCES: HashMap<OccurrenceKey, Occurrences> = HashMap::with_max_entries(1, BPF_F_NO_PREALLOC);
 
 /// Rules: what doors do.
 #[map]

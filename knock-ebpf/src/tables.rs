@@ -1,6 +1,7 @@
 //! The core's look-ups, answered by BPF maps.
 
 use core::cell::Cell;
+use core::ops::Deref;
 
 use aya_ebpf::helpers::bpf_ktime_get_boot_ns;
 use aya_ebpf::maps::lpm_trie::Key;
@@ -14,8 +15,8 @@ use knock_common::grant::SourceGrants;
 use knock_common::hash::HashKey;
 use knock_common::port::Protocol;
 use knock_common::rules::{
-    Control, Door, DoorKey, Edge, EdgeKey, Hit, HitKey, OccurrenceKey, Occurrences, PortEntry, RelationKey, Rules,
-    Slot, State, StateKey, TargetKey, Trust, TrustedKey, listener_bit, port_index,
+    Control, Door, DoorKey, Edge, EdgeKey, Hit, HitKey, OccurrenceKey, Occurrences, PortEntry, RelationKey,
+    Rules, Slot, State, StateKey, TargetKey, Trust, TrustedKey, listener_bit, port_index,
 };
 use knock_common::tables::{TableFull, Tables, TakenKey};
 use knock_common::time::Boottime;
@@ -167,7 +168,7 @@ impl Tables for KernelTables<'_> {
     }
 
     #[inline(always)]
-    fn grants(&self, source: &Address) -> Option<&SourceGrants> {
+    fn grants(&self, source: &Address) -> Option<impl Deref<Target = SourceGrants> + '_> {
         // SAFETY: an entry that is reused meanwhile names another source, which readers check.
         unsafe { maps::GRANTS.get(source) }
     }

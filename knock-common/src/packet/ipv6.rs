@@ -32,7 +32,8 @@ pub(super) fn parse<F: Frame + ?Sized>(frame: &F, offset: usize) -> Parsed {
     let source = Address::from_v6_words(frame.words(offset + 8).ok_or(NoPacket::Malformed)?);
     let destination = Address::from_v6_words(frame.words(offset + 24).ok_or(NoPacket::Malformed)?);
     let [next_header, hop_limit] = header_and_limit.to_be_bytes();
-    if first >> 12 != 6 {
+    // A mapped address belongs to no packet (RFC 4291, 2.5.5.2), and would be taken for the IPv4 source of that name.
+    if first >> 12 != 6 || source.is_mapped() {
         return Err(NoPacket::Malformed);
     }
     let available = frame.length().saturating_sub(offset + HEADER);
@@ -71,14 +72,7 @@ pub(super) fn parse<F: Frame + ?Sized>(frame: &F, offset: usize) -> Parsed {
 fn is_extension(header: u8) -> bool {
     matches!(
         header,
-        HOP_BY_HOP
-            | ROUTING
-            | FRAGMENT
-            | AUTHENTICATION
-            | DESTINATION
-            | MOBILITY
-            | HOST_IDENTITY
-            | SHIM6
+        HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION | MOBILITY | HOST_IDENTITY | SHIM6
     )
 }
 
