@@ -3,4 +3,5 @@
 pub mod client;
 pub mod commands;
 pub mod config;
+pub mod netlink;
 pub mod sockets;
