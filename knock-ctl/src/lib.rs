@@ -3,5 +3,6 @@
 pub mod client;
 pub mod commands;
 pub mod config;
+pub mod interface;
 pub mod netlink;
 pub mod sockets;
