@@ -28,7 +28,8 @@ pub struct InterfaceFacts {
     pub driver: Option<String>,
     /// What kind of virtual interface it is, as `ip link add type` names it: "veth", "bond", "vlan"; `None` for hardware.
     pub kind: Option<String>,
-    /// The index of the interface below: a VLAN's parent. A veth's peer too, which can be in another namespace.
+    /// The index of the interface that it sits on or is tied to, where that is in this namespace: a VLAN's parent, a
+    /// veth's peer.
     pub lower: Option<u32>,
     /// What takes its packets: the bond or bridge that it is a member of.
     pub master: Option<Master>,
@@ -72,7 +73,7 @@ pub fn describe(name: &InterfaceName) -> Result<InterfaceFacts, InterfaceError> 
         receive_queues: ethtool::receive_queues(name).unwrap_or(link.receive_queues),
         driver: ethtool::driver(name).ok(),
         kind: link.kind,
-        lower: link.lower,
+        lower: link.lower.filter(|_| !link.lower_is_elsewhere),
         master: link.master.map(|index| Master { index, kind: link.master_kind.unwrap_or_default() }),
     })
 }
@@ -113,6 +114,7 @@ struct Link {
     mtu: u32,
     receive_queues: u32,
     lower: Option<u32>,
+    lower_is_elsewhere: bool,
     master: Option<u32>,
     kind: Option<String>,
     master_kind: Option<String>,
@@ -133,6 +135,7 @@ impl NetlinkDeserializable for Link {
             mtu: 0,
             receive_queues: 1,
             lower: None,
+            lower_is_elsewhere: false,
             master: None,
             kind: None,
             master_kind: None,
@@ -145,6 +148,7 @@ impl NetlinkDeserializable for Link {
                 libc::IFLA_MTU => link.mtu = parse_u32(value)?,
                 libc::IFLA_NUM_RX_QUEUES => link.receive_queues = parse_u32(value)?,
                 libc::IFLA_LINK => link.lower = Some(parse_u32(value)?).filter(|&index| index != 0),
+                libc::IFLA_LINK_NETNSID => link.lower_is_elsewhere = true,
                 libc::IFLA_MASTER => link.master = Some(parse_u32(value)?),
                 libc::IFLA_LINKINFO => (link.kind, link.master_kind) = kinds(value)?,
                 libc::IFLA_XDP => link.programs = programs(value)?,
