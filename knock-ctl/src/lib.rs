@@ -4,5 +4,6 @@ pub mod client;
 pub mod commands;
 pub mod config;
 pub mod interface;
+pub mod journal;
 pub mod netlink;
 pub mod sockets;
