@@ -37,7 +37,7 @@ fn open<T: Tables>(tables: &T, source: &Address, door: DoorId, rule: &Door) {
     // One like it was reported within this second.
     let mut suppressed = false;
     let change = tables
-        .change_grants(source, |grants| grants.grant(Granted::Door(door), GrantedBy::Knock, deadline, now));
+        .add_grants(source, |grants| grants.grant(Granted::Door(door), GrantedBy::Knock, deadline, now));
     match change {
         Ok(Change::Opened(deadline)) => event.deadline = deadline.nanoseconds(),
         Ok(Change::Extended { deadline, again }) => {
@@ -80,7 +80,7 @@ fn revoke<T: Tables>(tables: &T, source: &Address, closing_door: DoorId) {
         if deadline.passed(now) || !tables.related(&key) {
             continue;
         }
-        if tables.change_grants(source, |grants| grants.revoke(Granted::Door(door), now)) == Ok(true) {
+        if tables.change_grants(source, |grants| grants.revoke(Granted::Door(door), now)) == Some(true) {
             let mut event = Event::new(EventKind::Close, *source, door, now);
             event.deadline = now.nanoseconds();
             tables.report(&mut event);

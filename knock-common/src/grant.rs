@@ -224,18 +224,18 @@ impl SourceGrants {
         }
     }
 
-    /// How readily the whole entry is given up for a new source, lower first; `None`: never.
+    /// How readily the whole entry is given up for a new source, lower first; `u64::MAX`: never.
     #[inline(always)]
-    pub fn eviction_rank(&self, now: Boottime) -> Option<u32> {
-        let mut rank = Some(0);
+    pub fn eviction_rank(&self, now: Boottime) -> u64 {
+        let mut rank = 0;
         for grant in &self.grants {
             if grant.deadline().passed(now) {
                 continue;
             }
-            rank = match rank {
-                Some(highest) if !grant.is_used() => Some(highest.max(grant.granted_at.saturating_add(1))),
-                _ => None,
-            };
+            if grant.is_used() {
+                return u64::MAX;
+            }
+            rank = rank.max(grant.granted_at as u64 + 1);
         }
         rank
     }
@@ -296,9 +296,9 @@ mod tests {
     fn used_grants_are_never_given_up_and_passed_ones_first() {
         let mut grants = SourceGrants::none(SOURCE);
         grants.grant(Granted::Door(1), GrantedBy::Knock, LATER, NOW);
-        assert_eq!(grants.eviction_rank(NOW), Some(101));
-        assert_eq!(grants.eviction_rank(Boottime::from_milliseconds(130_000)), Some(0));
+        assert_eq!(grants.eviction_rank(NOW), 101);
+        assert_eq!(grants.eviction_rank(Boottime::from_milliseconds(130_000)), 0);
         grants.mark_used(0);
-        assert_eq!(grants.eviction_rank(NOW), None);
+        assert_eq!(grants.eviction_rank(NOW), u64::MAX);
     }
 }

@@ -5,22 +5,22 @@ use core::num::NonZero;
 use crate::completion::complete;
 use crate::connection::ConnectionsKey;
 use crate::flags::TcpFlags;
-use crate::flow::{FiveTuple, FlowIdentity, FlowLives, Phase};
-use crate::grant::{GRANTS_PER_SOURCE, Granted};
+use crate::flow::{FiveTuple, Flow, FlowIdentity, FlowLives, GrantIndex, NewFlow, Phase};
+use crate::grant::Granted;
 use crate::matcher;
-use crate::packet::{Content, NoPacket, Packet, Parsed, Segment};
+use crate::packet::{Content, NoPacket, Packet, Segment};
 use crate::port::Protocol;
 use crate::reason::{Reason, Verdict};
 use crate::rules::{DoorId, PortEntry, Relation, RelationKey, RuleOption, TRUST_EVERY_PORT, TRUST_NOBODY};
 use crate::tables::Tables;
 
-/// Decides about a packet, and changes the tables as it calls for.
+/// Decides about what a frame holds, and changes the tables as it calls for.
 #[inline(always)]
-pub fn judge<T: Tables>(tables: &T, parsed: &Parsed) -> Judgement {
+pub fn judge<T: Tables>(tables: &T, parsed: Result<&Packet, NoPacket>) -> Judgement {
     let decided = match parsed {
         Err(NoPacket::NotIp) => Reason::NotIp,
         Err(NoPacket::Malformed) => Reason::Malformed,
-        Ok(packet) => match &packet.content {
+        Ok(packet) => match packet.content() {
             Content::LaterFragment => Reason::Fragment,
             Content::Icmp => Reason::Icmp,
             Content::Other(_) => Reason::OtherProtocol,
@@ -85,7 +85,7 @@ fn judge_protected<T: Tables>(tables: &T, packet: &Packet, segment: &Segment, en
     if matches!(segment.protocol, Protocol::Tcp)
         && !segment.fragment
         && !segment.opens_connection()
-        && passes_as_flow(tables, packet, segment, entry)
+        && passes_as_flow(tables, packet, segment)
     {
         return Reason::Flow;
     }
@@ -129,17 +129,17 @@ fn flow_lives<T: Tables>(tables: &T) -> FlowLives {
 /// let it pass.
 // A function of its own in the kernel too: a BPF stack frame has 512 bytes.
 #[inline(never)]
-fn passes_as_flow<T: Tables>(tables: &T, packet: &Packet, segment: &Segment, entry: PortEntry) -> bool {
+fn passes_as_flow<T: Tables>(tables: &T, packet: &Packet, segment: &Segment) -> bool {
     let identity = FlowIdentity::of(tables.hash_key(), &five_tuple(packet, segment));
     let Some(set) = tables.flow_set(identity.set(tables.flow_sets())) else {
         return false;
     };
     let now = tables.now();
-    let Some((way, flow)) = set.find(identity, now) else {
+    let Some((way, flow)) = set.find(identity, now, tables.search()) else {
         return false;
     };
     if matches!(flow.phase, Phase::HalfOpen) {
-        confirm_connection(tables, packet, segment, entry, identity);
+        confirm_connection(tables, packet, &flow, identity);
     }
     let ends = segment.flags.intersects(TcpFlags::FIN.union(TcpFlags::RST));
     let phase = match flow.phase {
@@ -151,33 +151,24 @@ fn passes_as_flow<T: Tables>(tables: &T, packet: &Packet, segment: &Segment, ent
     !tables.rules().has(RuleOption::Cut)
 }
 
-/// The client has answered: the grants that opened the port are in use, and a limited one has spent a token.
+/// The client has answered: the grant that let the connection in is in use, and a limited one has spent a token.
 #[inline(always)]
-fn confirm_connection<T: Tables>(
-    tables: &T,
-    packet: &Packet,
-    segment: &Segment,
-    entry: PortEntry,
-    identity: FlowIdentity,
-) {
-    let now = tables.now();
-    for index in 0..GRANTS_PER_SOURCE {
-        let Some(grant) = tables.grants(&packet.source).and_then(|grants| grants.all().get(index).copied())
-        else {
-            return;
-        };
-        if grant.deadline().passed(now) || !opens(tables, grant.granted(), segment, entry) {
-            continue;
-        }
-        if let Granted::Door(door) = grant.granted()
-            && is_limited(tables, door)
-        {
-            let key = ConnectionsKey { source: packet.source, door, padding: 0 };
-            let _ = tables.change_connections(&key, |connections| connections.spend(identity));
-        }
-        if !grant.is_used() {
-            let _ = tables.change_grants(&packet.source, |grants| grants.mark_used(index));
-        }
+fn confirm_connection<T: Tables>(tables: &T, packet: &Packet, flow: &Flow, identity: FlowIdentity) {
+    let index = flow.grant.index();
+    let grant = tables
+        .grants(&packet.source)
+        .and_then(|grants| grants.all().get(index).map(|grant| (grant.granted(), grant.is_used())));
+    let Some((granted, used)) = grant else {
+        return;
+    };
+    if flow.grant.is_limited()
+        && let Granted::Door(door) = granted
+    {
+        let key = ConnectionsKey { source: packet.source, door, padding: 0 };
+        let _ = tables.change_connections(&key, |connections| connections.spend(identity));
+    }
+    if !used {
+        let _ = tables.change_grants(&packet.source, |grants| grants.mark_used(index));
     }
 }
 
@@ -198,9 +189,16 @@ fn opens<T: Tables>(tables: &T, granted: Granted, segment: &Segment, entry: Port
 }
 
 #[inline(always)]
-fn is_limited<T: Tables>(tables: &T, door: u32) -> bool {
-    let slot = tables.slot();
-    tables.related(&RelationKey { slot, relation: Relation::Limits as u32, holder: door, subject: 0 })
+fn is_limited<T: Tables>(tables: &T, granted: Granted) -> bool {
+    match granted {
+        Granted::Port(..) => false,
+        Granted::Door(holder) => tables.related(&RelationKey {
+            slot: tables.slot(),
+            relation: Relation::Limits as u32,
+            holder,
+            subject: 0,
+        }),
+    }
 }
 
 /// Whether a valid grant lets the packet pass. What opens a connection records its flow and, where connections are
@@ -215,43 +213,60 @@ fn passes_as_granted<T: Tables>(tables: &T, packet: &Packet, segment: &Segment, 
         return false;
     }
     let now = tables.now();
-    let mut unlimited = false;
-    let mut limited = 0;
-    for grant in grants.all() {
+    let search = tables.search();
+    search.begin();
+    for (index, grant) in grants.all().iter().enumerate() {
         if grant.deadline().passed(now) || !opens(tables, grant.granted(), segment, entry) {
             continue;
         }
         if !segment.opens_connection() {
             return true;
         }
-        match grant.granted() {
-            Granted::Door(door) if is_limited(tables, door) => limited = door,
-            _ => unlimited = true,
-        }
+        search.consider(index, is_limited(tables, grant.granted()) as u64);
     }
-    if !unlimited && limited == 0 {
+    let Some(index) = search.best() else {
         return false;
-    }
+    };
+    let grant = GrantIndex::new(index, search.lowest() != 0);
     if segment.fragment {
         // Makes no flow, so that it can't be counted either.
-        return unlimited;
+        return !grant.is_limited();
     }
+    match grants.all().get(grant.index()).map(|grant| grant.granted()) {
+        Some(granted) => opens_flow(tables, packet, segment, granted, grant),
+        None => false,
+    }
+}
+
+/// Records the flow that a SYN opens. `false`: it needs a token, and there is none.
+#[inline(always)]
+fn opens_flow<T: Tables>(
+    tables: &T,
+    packet: &Packet,
+    segment: &Segment,
+    granted: Granted,
+    grant: GrantIndex,
+) -> bool {
+    let now = tables.now();
     let identity = FlowIdentity::of(tables.hash_key(), &five_tuple(packet, segment));
     let Some(set) = tables.flow_set(identity.set(tables.flow_sets())) else {
-        return unlimited;
+        return !grant.is_limited();
     };
-    if let Some((_, flow)) = set.find(identity, now)
+    if let Some((_, flow)) = set.find(identity, now, tables.search())
         && flow.sequence_number == segment.sequence_number
     {
         return true;
     }
-    if !unlimited {
-        let key = ConnectionsKey { source: packet.source, door: limited, padding: 0 };
+    if grant.is_limited()
+        && let Granted::Door(door) = granted
+    {
+        let key = ConnectionsKey { source: packet.source, door, padding: 0 };
         let lent = tables.change_connections(&key, |connections| connections.lend(identity, now));
         if lent != Some(true) {
             return false;
         }
     }
-    let recorded = set.record(identity, Phase::HalfOpen, segment.sequence_number, now, &flow_lives(tables));
-    unlimited || recorded
+    let flow = NewFlow { phase: Phase::HalfOpen, sequence_number: segment.sequence_number, grant };
+    let recorded = set.record(identity, &flow, now, &flow_lives(tables), tables.search());
+    recorded || !grant.is_limited()
 }

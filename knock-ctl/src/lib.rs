@@ -1,6 +1,7 @@
 //! The controller and command line of knock-ctl: port knocking at the network card.
 
 pub mod client;
+pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod datapath;

@@ -15,11 +15,13 @@ use knock_common::drops::{DROP_ENTRIES, DropRecord};
 use knock_common::event::{Event, RING_EVENTS};
 use knock_common::flow::FlowSet;
 use knock_common::grant::SourceGrants;
+use knock_common::packet::Packet;
 use knock_common::reason::REASON_SLOTS;
 use knock_common::rules::{
     Control, Door, DoorKey, Edge, EdgeKey, Hit, HitKey, LISTENER_WORDS, OccurrenceKey, Occurrences,
     PORT_ENTRIES, PortEntry, RelationKey, Rules, State, StateKey, TargetKey, Trust, TrustedKey,
 };
+use knock_common::search::Search;
 use knock_common::tables::TakenKey;
 
 use crate::word::MapWord;
@@ -143,6 +145,18 @@ pub static DROPS: PerCpuArray<DropRecord> = PerCpuArray::with_max_entries(DROP_E
 /// What the program keeps for itself: see `report::Budget`.
 #[map]
 pub static BUDGET: PerCpuArray<crate::report::Budget> = PerCpuArray::with_max_entries(1, 0);
+
+/// Where numbers go that the verifier is not to follow; one entry per CPU.
+#[map]
+pub static UNFOLLOWED: PerCpuArray<MapWord> = PerCpuArray::with_max_entries(1, 0);
+
+/// The packet that is being judged; one entry per CPU.
+#[map]
+pub static PACKET: PerCpuArray<Packet> = PerCpuArray::with_max_entries(1, 0);
+
+/// Where searches keep what they find; one entry per CPU.
+#[map]
+pub static SEARCH: PerCpuArray<Search<MapWord>> = PerCpuArray::with_max_entries(1, 0);
 
 /// Room to change a source's grants in; one entry per CPU.
 #[map]

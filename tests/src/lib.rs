@@ -1,1 +1,2 @@
 //! Packet builder, reference model and network namespace lab.
+pub mod kernel;

@@ -10,7 +10,7 @@ use knock_common::attempt::AttemptSet;
 use knock_common::connection::{Connections, ConnectionsKey};
 use knock_common::drops::DropRecord;
 use knock_common::event::{Event, RING_EVENTS};
-use knock_common::flow::{FiveTuple, FlowIdentity, FlowLives, FlowSet, Phase};
+use knock_common::flow::{FiveTuple, FlowIdentity, FlowLives, FlowSet, GrantIndex, NewFlow, Phase};
 use knock_common::grant::{Change, Granted, GrantedBy, SourceGrants};
 use knock_common::port::Protocol;
 use knock_common::reason::{REASON_SLOTS, Reason};
@@ -18,6 +18,7 @@ use knock_common::rules::{
     Control, Door, DoorKey, Edge, EdgeKey, Hit, HitKey, OccurrenceKey, PORT_ENTRIES, RelationKey, Rules,
     State, StateKey, TargetKey, TrustedKey, listener_bit,
 };
+use knock_common::search::Search;
 use knock_common::tables::TableFull;
 use knock_common::time::{Boottime, Deadline};
 
@@ -224,7 +225,7 @@ impl Maps {
         match self.grants.insert(Shared(grants.source()), Shared(grants), 0) {
             Ok(()) => Ok(Ok(())),
             Err(aya::maps::MapError::SyscallError(error))
-                if error.io_error.raw_os_error() == Some(nix::libc::E2BIG) =>
+                if error.io_error.raw_os_error() == Some(libc::E2BIG) =>
             {
                 Ok(Err(TableFull))
             }
@@ -256,12 +257,16 @@ impl Maps {
         let Some(set) = sets.get(identity.set(sets.len() as u32) as usize) else {
             return Ok(false);
         };
-        match set.find(identity, now) {
+        let search = Search::<AtomicU64>::default();
+        match set.find(identity, now, &search) {
             Some((way, flow)) => {
                 set.renew(way, &flow, Phase::Established, now, lives);
                 Ok(true)
             }
-            None => Ok(set.record(identity, Phase::Established, 0, now, lives)),
+            None => {
+                let flow = NewFlow { phase: Phase::Established, sequence_number: 0, grant: GrantIndex::NONE };
+                Ok(set.record(identity, &flow, now, lives, &search))
+            }
         }
     }
 

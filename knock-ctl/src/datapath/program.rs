@@ -47,6 +47,9 @@ const PINNED_MAPS: &[&str] = &[
     "BUDGET",
     "GRANTS_SCRATCH",
     "CONNECTIONS_SCRATCH",
+    "SEARCH",
+    "PACKET",
+    "UNFOLLOWED",
 ];
 
 /// Which of the embedded programs.
