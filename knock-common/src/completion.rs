@@ -36,8 +36,9 @@ fn open<T: Tables>(tables: &T, source: &Address, door: DoorId, rule: &Door) {
     };
     // One like it was reported within this second.
     let mut suppressed = false;
-    let change = tables
-        .add_grants(source, |grants| grants.grant(Granted::Door(door), GrantedBy::Knock, deadline, now));
+    let change = tables.add_grants(source, |grants| {
+        grants.grant(Granted::Door(door), GrantedBy::Knock, deadline, now, tables.search())
+    });
     match change {
         Ok(Change::Opened(deadline)) => event.deadline = deadline.nanoseconds(),
         Ok(Change::Extended { deadline, again }) => {

@@ -3,7 +3,9 @@
 use crate::address::Address;
 use crate::port::Protocol;
 use crate::rules::DoorId;
+use crate::search::Search;
 use crate::time::{Boottime, Deadline};
+use crate::word::Word;
 
 /// Grants that one source may hold.
 pub const GRANTS_PER_SOURCE: usize = 8;
@@ -167,24 +169,23 @@ impl SourceGrants {
         granted_by: GrantedBy,
         deadline: Deadline,
         now: Boottime,
+        search: &Search<impl Word>,
     ) -> Change {
         let (door, protocol, port) = match granted {
             Granted::Door(door) => (door, 0, 0),
             Granted::Port(protocol, port) => (0, protocol as u8, port),
         };
-        let mut place = None;
+        search.begin();
         for (index, old) in self.grants.iter().enumerate() {
-            let same = old.exists() && old.door == door && old.port == port && old.protocol == protocol;
-            if same {
-                place = Some((index, true));
-            } else if matches!(place, None | Some((_, false))) && old.deadline().passed(now) {
-                place = Some((index, false));
+            if old.exists() && old.door == door && old.port == port && old.protocol == protocol {
+                search.consider(index, 0);
+            } else if old.deadline().passed(now) {
+                search.consider(index, 1);
             }
         }
-        let Some((index, same)) = place else {
-            return Change::Full;
-        };
-        let Some(slot) = self.grants.get_mut(index) else {
+        let same = search.lowest() == 0;
+        let place = search.best().and_then(|index| self.grants.get_mut(index & (GRANTS_PER_SOURCE - 1)));
+        let Some(slot) = place else {
             return Change::Full;
         };
         let extends = same && !slot.deadline().passed(now);
@@ -225,17 +226,20 @@ impl SourceGrants {
     }
 
     /// How readily the whole entry is given up for a new source, lower first; `u64::MAX`: never.
+    ///
+    /// `unfollowed` is as [`crate::frame::Frame::unfollowed`].
     #[inline(always)]
-    pub fn eviction_rank(&self, now: Boottime) -> u64 {
+    pub fn eviction_rank(&self, now: Boottime, unfollowed: impl Fn(u64) -> u64) -> u64 {
         let mut rank = 0;
         for grant in &self.grants {
-            if grant.deadline().passed(now) {
-                continue;
-            }
-            if grant.is_used() {
-                return u64::MAX;
-            }
-            rank = rank.max(grant.granted_at as u64 + 1);
+            let own = if grant.deadline().passed(now) {
+                0
+            } else if grant.is_used() {
+                u64::MAX
+            } else {
+                grant.granted_at as u64 + 1
+            };
+            rank = unfollowed(rank.max(own));
         }
         rank
     }
@@ -248,36 +252,45 @@ const _: () = {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicU64;
+
     use super::*;
 
     const SOURCE: Address = Address::from_v4([192, 0, 2, 7]);
     const NOW: Boottime = Boottime::from_milliseconds(100_000);
     const LATER: Deadline = Deadline::at(Boottime::from_milliseconds(130_000));
 
+    fn search() -> Search<AtomicU64> {
+        Search::default()
+    }
+
     #[test]
     fn a_ninth_grant_is_refused_until_one_has_passed() {
         let mut grants = SourceGrants::none(SOURCE);
         for door in 1..=8 {
-            let change = grants.grant(Granted::Door(door), GrantedBy::Knock, LATER, NOW);
+            let change = grants.grant(Granted::Door(door), GrantedBy::Knock, LATER, NOW, &search());
             assert_eq!(change, Change::Opened(LATER));
         }
-        assert_eq!(grants.grant(Granted::Door(9), GrantedBy::Knock, LATER, NOW), Change::Full);
+        assert_eq!(grants.grant(Granted::Door(9), GrantedBy::Knock, LATER, NOW, &search()), Change::Full);
         assert!(grants.revoke(Granted::Door(3), NOW));
-        assert_eq!(grants.grant(Granted::Door(9), GrantedBy::Knock, LATER, NOW), Change::Opened(LATER));
+        assert_eq!(
+            grants.grant(Granted::Door(9), GrantedBy::Knock, LATER, NOW, &search()),
+            Change::Opened(LATER)
+        );
     }
 
     #[test]
     fn an_extension_never_shortens_and_reports_a_second_one_in_the_same_second() {
         let mut grants = SourceGrants::none(SOURCE);
         let sooner = Deadline::at(Boottime::from_milliseconds(110_000));
-        grants.grant(Granted::Door(1), GrantedBy::Knock, LATER, NOW);
+        grants.grant(Granted::Door(1), GrantedBy::Knock, LATER, NOW, &search());
         assert_eq!(
-            grants.grant(Granted::Door(1), GrantedBy::Knock, sooner, NOW),
+            grants.grant(Granted::Door(1), GrantedBy::Knock, sooner, NOW, &search()),
             Change::Extended { deadline: LATER, again: true }
         );
         let next_second = Boottime::from_milliseconds(101_000);
         assert_eq!(
-            grants.grant(Granted::Door(1), GrantedBy::Knock, Deadline::FOREVER, next_second),
+            grants.grant(Granted::Door(1), GrantedBy::Knock, Deadline::FOREVER, next_second, &search()),
             Change::Extended { deadline: Deadline::FOREVER, again: false }
         );
     }
@@ -286,7 +299,7 @@ mod tests {
     fn revoking_is_idempotent() {
         let mut grants = SourceGrants::none(SOURCE);
         let port = Granted::Port(Protocol::Udp, 53);
-        grants.grant(port, GrantedBy::Admin, LATER, NOW);
+        grants.grant(port, GrantedBy::Admin, LATER, NOW, &search());
         assert!(!grants.revoke(Granted::Port(Protocol::Tcp, 53), NOW));
         assert!(grants.revoke(port, NOW));
         assert!(!grants.revoke(port, NOW));
@@ -295,10 +308,10 @@ mod tests {
     #[test]
     fn used_grants_are_never_given_up_and_passed_ones_first() {
         let mut grants = SourceGrants::none(SOURCE);
-        grants.grant(Granted::Door(1), GrantedBy::Knock, LATER, NOW);
-        assert_eq!(grants.eviction_rank(NOW), 101);
-        assert_eq!(grants.eviction_rank(Boottime::from_milliseconds(130_000)), 0);
+        grants.grant(Granted::Door(1), GrantedBy::Knock, LATER, NOW, &search());
+        assert_eq!(grants.eviction_rank(NOW, |rank| rank), 101);
+        assert_eq!(grants.eviction_rank(Boottime::from_milliseconds(130_000), |rank| rank), 0);
         grants.mark_used(0);
-        assert_eq!(grants.eviction_rank(NOW), u64::MAX);
+        assert_eq!(grants.eviction_rank(NOW, |rank| rank), u64::MAX);
     }
 }

@@ -53,13 +53,19 @@ impl Frame for LinearFrame {
 
     #[inline(always)]
     fn unfollowed(&self, number: u64) -> u64 {
-        match UNFOLLOWED.get(0) {
-            Some(word) => {
-                word.store(number);
-                word.load()
-            }
-            None => number,
+        unfollowed(number)
+    }
+}
+
+/// The same number, by way of a map.
+#[inline(always)]
+pub fn unfollowed(number: u64) -> u64 {
+    match UNFOLLOWED.get(0) {
+        Some(word) => {
+            word.store(number);
+            word.load()
         }
+        None => number,
     }
 }
 
@@ -101,6 +107,6 @@ impl Frame for MultiBufferFrame {
 
     #[inline(always)]
     fn unfollowed(&self, number: u64) -> u64 {
-        self.head.unfollowed(number)
+        unfollowed(number)
     }
 }

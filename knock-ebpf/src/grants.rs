@@ -10,12 +10,13 @@ use knock_common::grant::SourceGrants;
 use knock_common::tables::TableFull;
 use knock_common::time::Boottime;
 
+use crate::frame::unfollowed;
 use crate::maps::{GRANT_CAPACITY, GRANT_CURSOR, GRANT_SOURCES, GRANTS, GRANTS_SCRATCH, LOCKS, SEARCH};
 
 /// Sources looked at for one to give up.
-const CANDIDATES: u32 = 64;
+const CANDIDATES: u32 = 32;
 /// Tries to get hold of the lock; another CPU holds it for the length of one insertion.
-const LOCK_TRIES: u32 = 64;
+const LOCK_TRIES: u32 = 16;
 /// Nanoseconds after which a lock is somebody's who will not come back.
 const LOCK_LIFE: u64 = 1_000_000_000;
 
@@ -112,7 +113,7 @@ fn add_at(source: &Address, grants: &SourceGrants, cursor: &mut u32, now: Bootti
         };
         // SAFETY: a torn read can only misjudge how dispensable a candidate is.
         match unsafe { GRANTS.get(candidate) } {
-            Some(grants) => search.consider(index as usize, grants.eviction_rank(now)),
+            Some(grants) => search.consider(index as usize, grants.eviction_rank(now, unfollowed)),
             None => search.consider(index as usize, 0),
         }
     }

@@ -190,7 +190,7 @@ impl Maps {
         now: Boottime,
     ) -> Result<Result<Change, TableFull>, DatapathError> {
         let mut grants = self.grants_of(source)?.unwrap_or(SourceGrants::none(*source));
-        let change = grants.grant(granted, granted_by, deadline, now);
+        let change = grants.grant(granted, granted_by, deadline, now, &Search::<AtomicU64>::default());
         self.put_grants(grants).map(|stored| stored.map(|()| change))
     }
 
