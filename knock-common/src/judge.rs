@@ -2,7 +2,6 @@
 
 use core::num::NonZero;
 
-use crate::completion::complete;
 use crate::connection::ConnectionsKey;
 use crate::flags::TcpFlags;
 use crate::flow::{FiveTuple, Flow, FlowIdentity, FlowLives, GrantIndex, NewFlow, Phase};
@@ -14,9 +13,11 @@ use crate::reason::{Reason, Verdict};
 use crate::rules::{DoorId, PortEntry, Relation, RelationKey, RuleOption, TRUST_EVERY_PORT, TRUST_NOBODY};
 use crate::tables::Tables;
 
-/// Decides about what a frame holds, and changes the tables as it calls for.
+/// Decides about what a frame holds, and changes the tables as it calls for. What [`Judgement::completed`] names is to be
+/// opened by [`crate::completion::complete`] afterwards.
 #[inline(always)]
 pub fn judge<T: Tables>(tables: &T, parsed: Result<&Packet, NoPacket>) -> Judgement {
+    let mut completed = None;
     let decided = match parsed {
         Err(NoPacket::NotIp) => Reason::NotIp,
         Err(NoPacket::Malformed) => Reason::Malformed,
@@ -24,16 +25,10 @@ pub fn judge<T: Tables>(tables: &T, parsed: Result<&Packet, NoPacket>) -> Judgem
             Content::LaterFragment => Reason::Fragment,
             Content::Icmp => Reason::Icmp,
             Content::Other(_) => Reason::OtherProtocol,
-            Content::Segment(segment) => {
-                let (reason, completed) = judge_segment(tables, packet, segment);
-                if let Some(door) = completed {
-                    complete(tables, &packet.source, door.get());
-                }
-                reason
-            }
+            Content::Segment(segment) => judge_segment(tables, packet, segment, &mut completed),
         },
     };
-    Judgement { decided, enforced: tables.rules().has(RuleOption::Enforce) }
+    Judgement { decided, enforced: tables.rules().has(RuleOption::Enforce), completed }
 }
 
 /// What was decided, and whether it is enforced.
@@ -42,6 +37,8 @@ pub struct Judgement {
     /// The rule that applied.
     pub decided: Reason,
     enforced: bool,
+    /// The door whose sequence the packet completes: it is judged as if the grant did not exist yet.
+    pub completed: Option<NonZero<DoorId>>,
 }
 
 impl Judgement {
@@ -60,39 +57,33 @@ fn judge_segment<T: Tables>(
     tables: &T,
     packet: &Packet,
     segment: &Segment,
-) -> (Reason, Option<NonZero<DoorId>>) {
+    completed: &mut Option<NonZero<DoorId>>,
+) -> Reason {
     let entry = tables.port(segment.protocol, segment.destination_port);
     if entry.is(PortEntry::PUBLIC) {
-        return (Reason::Public, None);
+        return Reason::Public;
+    }
+    let protected = entry.is(PortEntry::PROTECTED);
+    if protected && could_be_of_flow(segment) && passes_as_flow(tables, packet, segment) {
+        return Reason::Flow;
     }
     let hit = matcher::hit(tables, packet, segment, entry);
-    let reason = if entry.is(PortEntry::PROTECTED) {
-        judge_protected(tables, packet, segment, entry)
-    } else if hit.is_some() {
-        Reason::Knock
-    } else {
-        Reason::Unlisted
-    };
-    // The packet that completes a sequence is judged as if the grant did not exist yet: the matcher comes last.
-    if segment.fragment || matches!(reason, Reason::Flow) {
-        return (reason, None);
+    if !segment.fragment {
+        *completed = matcher::observe(tables, packet, segment, entry, hit);
     }
-    (reason, matcher::observe(tables, packet, segment, entry, hit))
-}
-
-#[inline(always)]
-fn judge_protected<T: Tables>(tables: &T, packet: &Packet, segment: &Segment, entry: PortEntry) -> Reason {
-    if matches!(segment.protocol, Protocol::Tcp)
-        && !segment.fragment
-        && !segment.opens_connection()
-        && passes_as_flow(tables, packet, segment)
-    {
-        return Reason::Flow;
+    if !protected {
+        return if hit.is_some() { Reason::Knock } else { Reason::Unlisted };
     }
     if tables.rules().has(RuleOption::Trusted) && is_trusted(tables, packet, entry) {
         return Reason::Trusted;
     }
     if passes_as_granted(tables, packet, segment, entry) { Reason::Granted } else { Reason::NoGrant }
+}
+
+/// A SYN without ACK is judged by trust or grant, so that no new connection rides on an old flow.
+#[inline(always)]
+fn could_be_of_flow(segment: &Segment) -> bool {
+    matches!(segment.protocol, Protocol::Tcp) && !segment.fragment && !segment.opens_connection()
 }
 
 #[inline(always)]

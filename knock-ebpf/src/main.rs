@@ -16,11 +16,12 @@ mod word;
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
+use knock_common::completion::complete;
 use knock_common::judge::judge;
 use knock_common::packet::{NoPacket, Packet, parse};
 use knock_common::reason::Verdict;
 
-use crate::frame::{LinearFrame, MultiBufferFrame, PacketFrame};
+use crate::frame::{LinearFrame, MultiBufferFrame, PacketFrame, unfollowed};
 use crate::tables::KernelTables;
 
 /// For frames that lie in one buffer.
@@ -55,10 +56,16 @@ fn filter<F: PacketFrame>(context: &XdpContext) -> u32 {
     account::count(parsed, &judgement);
     #[cfg(feature = "trace")]
     trace::log(context, parsed, &judgement);
-    match judgement.reason().verdict() {
+    let action = match judgement.reason().verdict() {
         Verdict::Pass => XDP_PASS,
         Verdict::Drop => XDP_DROP,
-    }
+    };
+    let Some(door) = judgement.completed else {
+        return action;
+    };
+    let action = unfollowed(action as u64) as u32;
+    complete(&tables, &packet.source, door.get());
+    action
 }
 
 /// Parses the frame into `packet`. 0: done; 1: not IP; 2: malformed.

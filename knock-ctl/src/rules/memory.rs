@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU64;
 
 use knock_common::address::Address;
 use knock_common::attempt::AttemptSet;
+use knock_common::completion::complete;
 use knock_common::connection::{Connections, ConnectionsKey};
 use knock_common::event::Event;
 use knock_common::flow::FlowSet;
@@ -90,7 +91,12 @@ impl MemoryTables {
     /// Judges a frame that arrives at `now`.
     pub fn judge<F: Frame + ?Sized>(&self, frame: &F, now: Boottime) -> Judgement {
         self.now.set(now);
-        judge(self, parse(frame).as_ref().map_err(|no_packet| *no_packet))
+        let parsed = parse(frame);
+        let judgement = judge(self, parsed.as_ref().map_err(|no_packet| *no_packet));
+        if let (Ok(packet), Some(door)) = (&parsed, judgement.completed) {
+            complete(self, &packet.source, door.get());
+        }
+        judgement
     }
 
     /// Has a socket of this host listen on a port.
