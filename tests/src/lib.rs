@@ -1,1 +1,3 @@
 //! Packet builder, reference model and network namespace lab.
+
+pub mod packet;
