@@ -1,3 +1,5 @@
 //! Packet builder, reference model and network namespace lab.
 
+pub mod fixtures;
+pub mod model;
 pub mod packet;
