@@ -24,7 +24,10 @@ enum Content {
     Ip { header: Header, transport: Transport, payload: Vec<u8>, cut: usize, corrupt_checksum: bool },
 }
 
-const MACS: [u8; 12] = [0x02, 0, 0, 0, 0, 0x01, 0x02, 0, 0, 0, 0, 0x02];
+/// Where every frame goes; the lab's server has this address.
+pub const DESTINATION_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x01];
+/// Where every frame comes from; the lab's client has this address.
+pub const SOURCE_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x02];
 
 /// What a frame is.
 impl Frame {
@@ -68,7 +71,7 @@ impl Frame {
     /// An ARP request for 10.0.0.1.
     pub fn arp() -> Self {
         let mut bytes = vec![0, 1, 8, 0, 6, 4, 0, 1];
-        bytes.extend(&MACS[6..]);
+        bytes.extend(SOURCE_MAC);
         bytes.extend([10, 0, 0, 2]);
         bytes.extend([0; 6]);
         bytes.extend([10, 0, 0, 1]);
@@ -94,7 +97,7 @@ impl Frame {
 
     /// The bytes of the frame, from the destination MAC address on.
     pub fn build(&self) -> Vec<u8> {
-        let mut bytes = MACS.to_vec();
+        let mut bytes = [DESTINATION_MAC, SOURCE_MAC].concat();
         for (tpid, vid) in &self.tags {
             bytes.extend(tpid.to_be_bytes());
             bytes.extend(vid.to_be_bytes());

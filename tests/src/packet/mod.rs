@@ -6,7 +6,7 @@ mod ip;
 pub mod numbers;
 mod transport;
 
-pub use frame::Frame;
+pub use frame::{DESTINATION_MAC, Frame, SOURCE_MAC};
 
 #[cfg(test)]
 mod tests;
