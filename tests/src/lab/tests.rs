@@ -3,7 +3,6 @@
 use super::*;
 use crate::packet::Frame;
 use crate::packet::numbers::*;
-use std::fs;
 use std::path::Path;
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -112,10 +111,8 @@ fn nothing_is_left_behind() {
     let paths = Machine::ALL.map(|machine| lab.namespace_path(machine));
     let mut process = lab.spawn_in(Machine::Server, &["sh", "-c", "sleep 1000 & echo $!; wait"]).unwrap();
     let grandchild = process.expect_line("", LIMIT).unwrap();
-    let status = || fs::read_to_string(format!("/proc/{grandchild}/cmdline")).unwrap_or_default();
-    assert_ne!(status(), "");
+    assert!(Path::new(&format!("/proc/{grandchild}")).exists());
     drop(lab);
     assert!(paths.iter().all(|path| !Path::new(path).exists()));
     assert!(process.wait(LIMIT).is_ok(), "the pipes are closed only when the whole family has ended");
-    assert_eq!(status(), "");
 }

@@ -73,3 +73,15 @@ fn without_same_ttl_the_hop_limit_is_free() {
     }
     assert!(host.deadline(0).is_some());
 }
+
+#[test]
+fn a_completion_ends_the_attempt_for_the_doors_that_did_not_hear_it() {
+    let other = Door::new(vec![FIRST, SECOND], vec![SSH]);
+    let longer = Door { same_ttl: true, ..Door::new(vec![FIRST, Port::udp(1)], vec![]) };
+    let mut host = Host::new(with_doors(vec![other, longer]));
+    host.knock(FIRST);
+    let frame = host.fresh(SECOND).ttl(63);
+    assert_told(&host.send(&frame), &[(EventKind::Open, 0)]);
+    let attempt = host.model.attempt(host.now_ms, CLIENT).unwrap();
+    assert_eq!((attempt.doors, attempt.completed), (vec![(0, 2)], true));
+}

@@ -149,15 +149,17 @@ fn a_knock_on_a_port_open_to_the_source_advances() {
 
 #[test]
 fn a_packet_of_a_flow_is_not_shown_to_the_matcher() {
-    let any = Door { flags: FlagsCondition::ANY, ..Door::new(vec![SSH, SECOND], vec![]) };
+    let any = Door { flags: FlagsCondition::ANY, ..Door::new(vec![FIRST, SSH, THIRD], vec![]) };
     let mut host = Host::new(with_doors(vec![ssh(), any]));
     host.complete(0);
     let syn = host.fresh(SSH);
     host.send(&syn);
-    assert_eq!(host.alive(), [(1, 1)]);
     host.knock(FIRST);
     assert_quiet(&host.send(&syn.flags(ACK)), true, "flow");
-    assert_eq!(host.alive(), [(0, 1)]);
+    assert_eq!(host.alive(), [(0, 1), (1, 1)]);
+    let stray = host.fresh(SSH).flags(ACK);
+    assert_quiet(&host.send(&stray), true, "granted");
+    assert_eq!(host.alive(), [(1, 2)]);
 }
 
 #[test]
