@@ -3,42 +3,68 @@
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// An IP address as 16 bytes in network order; IPv4 is kept as an IPv4-mapped IPv6 address (RFC 4291, 2.5.5.2).
+/// An IP address as a number of 128 bits in two words; IPv4 is kept as an IPv4-mapped IPv6 address (RFC 4291, 2.5.5.2).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(C, align(8))]
-pub struct Address([u8; 16]);
+#[repr(C)]
+pub struct Address {
+    high: u64,
+    low: u64,
+}
+
+const MAPPED: u64 = 0xffff_0000_0000;
 
 impl Address {
-    pub const UNSPECIFIED: Self = Self([0; 16]);
+    pub const UNSPECIFIED: Self = Self { high: 0, low: 0 };
 
     #[inline(always)]
     pub const fn from_v4(octets: [u8; 4]) -> Self {
         let [a, b, c, d] = octets;
-        Self([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d])
+        Self::from_v4_words([u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])])
     }
 
+    /// From the 16-bit words of a header.
     #[inline(always)]
-    pub const fn from_v6(octets: [u8; 16]) -> Self {
-        Self(octets)
+    pub const fn from_v4_words(words: [u16; 2]) -> Self {
+        let [a, b] = words;
+        Self { high: 0, low: MAPPED | (a as u64) << 16 | b as u64 }
     }
 
+    /// From the 16-bit words of a header.
+    #[inline(always)]
+    pub const fn from_v6_words(words: [u16; 8]) -> Self {
+        let [a, b, c, d, e, f, g, h] = words;
+        Self {
+            high: (a as u64) << 48 | (b as u64) << 32 | (c as u64) << 16 | d as u64,
+            low: (e as u64) << 48 | (f as u64) << 32 | (g as u64) << 16 | h as u64,
+        }
+    }
+
+    /// In network order.
     #[inline(always)]
     pub const fn octets(&self) -> [u8; 16] {
-        self.0
+        let [a, b, c, d, e, f, g, h] = self.high.to_be_bytes();
+        let [i, j, k, l, m, n, o, p] = self.low.to_be_bytes();
+        [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]
     }
 
-    /// The address as two machine words, for hashing and comparing.
+    /// The high and the low 64 bits.
     #[inline(always)]
     pub const fn words(&self) -> (u64, u64) {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = self.0;
-        (u64::from_ne_bytes([a, b, c, d, e, f, g, h]), u64::from_ne_bytes([i, j, k, l, m, n, o, p]))
+        (self.high, self.low)
+    }
+
+    /// Whether it is an IPv4 address.
+    #[inline(always)]
+    pub const fn is_mapped(&self) -> bool {
+        self.high == 0 && self.low >> 32 == MAPPED >> 32
     }
 
     /// `IpAddr::V4` for IPv4 and IPv4-mapped addresses.
     pub const fn to_ip(self) -> IpAddr {
-        match Ipv6Addr::from_octets(self.0).to_ipv4_mapped() {
+        let v6 = Ipv6Addr::from_octets(self.octets());
+        match v6.to_ipv4_mapped() {
             Some(v4) => IpAddr::V4(v4),
-            None => IpAddr::V6(Ipv6Addr::from_octets(self.0)),
+            None => IpAddr::V6(v6),
         }
     }
 }
@@ -51,7 +77,7 @@ impl From<Ipv4Addr> for Address {
 
 impl From<Ipv6Addr> for Address {
     fn from(address: Ipv6Addr) -> Self {
-        Self::from_v6(address.octets())
+        Self::from_v6_words(address.segments())
     }
 }
 

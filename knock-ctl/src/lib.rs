@@ -3,4 +3,9 @@
 pub mod client;
 pub mod commands;
 pub mod config;
+pub mod datapath;
+pub mod interface;
+pub mod journal;
+pub mod netlink;
+pub mod rules;
 pub mod sockets;

@@ -1,1 +1,13 @@
-//! Runs the start and stop commands of doors, within limits.
+//! Runs the start, stop and approve commands of doors, within limits.
+
+mod identity;
+mod process;
+mod request;
+mod runner;
+mod seclusion;
+
+#[cfg(test)]
+mod tests;
+
+pub use request::{CommandKind, CommandLine, CommandOutcome, CommandRequest, CommandResult};
+pub use runner::{CommandRunner, Limits, Refused};

@@ -1,0 +1,110 @@
+//! What is being dropped: a small direct-mapped table per CPU that keeps the ports that are hit most.
+
+use crate::address::Address;
+use crate::port::Protocol;
+use crate::reason::Reason;
+
+/// Entries per CPU.
+pub const DROP_ENTRIES: u32 = 4096;
+
+/// Packets to one port that were dropped for one reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct DropRecord {
+    /// Reason, protocol and port; 0: free.
+    key: u64,
+    count: u64,
+    source: Address,
+}
+
+/// What a [`DropRecord`] is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DropKey(u64);
+
+impl DropKey {
+    /// `port` is where the packet went, where that is known.
+    #[inline(always)]
+    pub const fn new(reason: Reason, port: Option<(Protocol, u16)>) -> Self {
+        let port = match port {
+            Some((protocol, number)) => 1 << 24 | (protocol as u64) << 16 | number as u64,
+            None => 0,
+        };
+        Self(1 << 40 | (reason as u64) << 32 | port)
+    }
+
+    /// Where in its table the record lies.
+    #[inline(always)]
+    pub const fn index(self) -> u32 {
+        let reason = (self.0 >> 32) as u32 & 0xff;
+        let protocol = (self.0 >> 16) as u32 & 1;
+        (self.0 as u32 ^ reason << 7 ^ protocol << 11) & (DROP_ENTRIES - 1)
+    }
+}
+
+impl DropRecord {
+    /// Counts a packet. A record of another port wears off first, so that what is hit most stays.
+    #[inline(always)]
+    pub fn count(&mut self, key: DropKey, source: Address) {
+        if self.key == key.0 {
+            self.count = self.count.wrapping_add(1);
+            self.source = source;
+        } else if self.count > 1 {
+            self.count -= 1;
+        } else {
+            *self = Self { key: key.0, count: 1, source };
+        }
+    }
+
+    /// Reason, port, packets and last source; `None`: free.
+    pub fn read(&self) -> Option<(Reason, Option<(Protocol, u16)>, u64, Address)> {
+        if self.key == 0 {
+            return None;
+        }
+        let reason = *Reason::ALL.get((self.key >> 32) as usize & 0xff)?;
+        let protocol = if self.key >> 16 & 1 == 1 { Protocol::Udp } else { Protocol::Tcp };
+        let port = if self.key >> 24 & 1 == 1 { Some((protocol, self.key as u16)) } else { None };
+        Some((reason, port, self.count, self.source))
+    }
+}
+
+const _: () = assert!(size_of::<DropRecord>() == 32);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FREE: DropRecord = DropRecord { key: 0, count: 0, source: Address::UNSPECIFIED };
+
+    #[test]
+    fn a_record_tells_what_it_counted() {
+        let mut record = FREE;
+        assert_eq!(record.read(), None);
+        let source = Address::from_v4([192, 0, 2, 1]);
+        for _ in 0..3 {
+            record.count(DropKey::new(Reason::NoGrant, Some((Protocol::Udp, 22))), source);
+        }
+        assert_eq!(record.read(), Some((Reason::NoGrant, Some((Protocol::Udp, 22)), 3, source)));
+    }
+
+    #[test]
+    fn what_is_hit_most_stays() {
+        let mut record = FREE;
+        let often = DropKey::new(Reason::NoGrant, Some((Protocol::Tcp, 22)));
+        let seldom = DropKey::new(Reason::NoGrant, Some((Protocol::Tcp, 22 + 4096)));
+        assert_eq!(often.index(), seldom.index());
+        for _ in 0..10 {
+            record.count(often, Address::UNSPECIFIED);
+        }
+        for _ in 0..5 {
+            record.count(seldom, Address::UNSPECIFIED);
+        }
+        assert_eq!(record.read().map(|(_, port, ..)| port), Some(Some((Protocol::Tcp, 22))));
+    }
+
+    #[test]
+    fn without_a_port_there_is_none() {
+        let mut record = FREE;
+        record.count(DropKey::new(Reason::Malformed, None), Address::UNSPECIFIED);
+        assert_eq!(record.read(), Some((Reason::Malformed, None, 1, Address::UNSPECIFIED)));
+    }
+}

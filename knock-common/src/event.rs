@@ -1,0 +1,88 @@
+//! What the kernel program tells the controller.
+
+use crate::address::Address;
+use crate::rules::DoorId;
+use crate::time::Boottime;
+
+/// Kinds of [`Event`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum EventKind {
+    /// An attempt has come one step further; `detail` is its state.
+    Stage = 1,
+    /// A sequence is complete.
+    Open = 2,
+    /// A sequence is complete whose door was open to this source already.
+    Refresh = 3,
+    /// A closing door took this door's grant.
+    Close = 4,
+    /// A sequence is complete, but its grant can't be stored; `detail` is a [`Refusal`].
+    GrantRefused = 5,
+}
+
+impl EventKind {
+    pub const fn from_number(number: u32) -> Option<Self> {
+        match number {
+            1 => Some(Self::Stage),
+            2 => Some(Self::Open),
+            3 => Some(Self::Refresh),
+            4 => Some(Self::Close),
+            5 => Some(Self::GrantRefused),
+            _ => None,
+        }
+    }
+}
+
+/// Why a grant can't be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum Refusal {
+    /// The source holds as many grants as one source may.
+    SourceFull = 1,
+    /// The table of grants is full of valid ones that are in use.
+    TableFull = 2,
+}
+
+/// One event, as it lies in the ring of completions and in the perf buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Event {
+    /// Counts the events of one CPU's ring from 1; 0: only in the perf buffer.
+    pub serial: u64,
+    /// CLOCK_BOOTTIME, nanoseconds.
+    pub time: u64,
+    /// When the grant ends, CLOCK_BOOTTIME in nanoseconds; 0: there is none.
+    pub deadline: u64,
+    pub source: Address,
+    pub door: DoorId,
+    pub kind: u32,
+    pub detail: u32,
+    pub padding: u32,
+}
+
+impl Event {
+    #[inline(always)]
+    pub const fn new(kind: EventKind, source: Address, door: DoorId, time: Boottime) -> Self {
+        Self {
+            serial: 0,
+            time: time.nanoseconds(),
+            deadline: 0,
+            source,
+            door,
+            kind: kind as u32,
+            detail: 0,
+            padding: 0,
+        }
+    }
+
+    #[inline(always)]
+    pub const fn refuse(&mut self, refusal: Refusal) {
+        self.kind = EventKind::GrantRefused as u32;
+        self.detail = refusal as u32;
+    }
+}
+
+/// Completions that one CPU keeps until the controller has read them.
+pub const RING_EVENTS: u32 = 1024;
+
+const _: () = assert!(size_of::<Event>() == 56);

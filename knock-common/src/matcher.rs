@@ -1,0 +1,273 @@
+//! The matcher: takes a source's step through the doors' sequences.
+
+use core::num::NonZero;
+
+use crate::address::Address;
+use crate::attempt::{Attempt, Fingerprint, SourceIdentity, is_within};
+use crate::event::{Event, EventKind};
+use crate::packet::{Packet, Segment};
+use crate::port::Protocol;
+use crate::rules::{
+    DoorId, Edge, EdgeKey, Hit, HitKey, OTHER_HOP_LIMIT, OccurrenceKey, PortEntry, ROOT, RuleOption, State,
+    StateKey, steps_taken,
+};
+use crate::tables::{Tables, TakenKey};
+use crate::time::Boottime;
+
+/// What a packet does to its source's attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// It is no knock, or one that was taken before.
+    Nothing,
+    /// A wrong port: the attempt is over.
+    Reset,
+    /// The first knock of a door; an attempt that was under way is over.
+    Begin(Edge),
+    /// The next knock.
+    Advance(Edge),
+}
+
+/// Whether the packet is a knock of some door. `entry` is what the rules say of its destination port.
+#[inline(always)]
+pub fn hit<T: Tables>(tables: &T, packet: &Packet, segment: &Segment, entry: PortEntry) -> Option<Hit> {
+    if segment.fragment || !entry.is(PortEntry::KNOCK) {
+        return None;
+    }
+    let rules = tables.rules();
+    let flags_class = match segment.protocol {
+        Protocol::Tcp => rules.flags_class.get(segment.flags.bits() as usize & 63).copied()?,
+        Protocol::Udp => 0,
+    };
+    let mut key = HitKey {
+        slot: tables.slot(),
+        port: segment.destination_port,
+        protocol: segment.protocol as u8,
+        flags_class,
+        target_class: 0,
+    };
+    if rules.has(RuleOption::Targets) && entry.is(PortEntry::TARGETED) {
+        key.target_class = tables.target_class(&packet.destination);
+        if let Some(hit) = tables.hit(&key) {
+            return Some(hit);
+        }
+        // Sent to the target of doors that don't have this port: for this port it is as good as no target.
+        key.target_class = 0;
+    }
+    tables.hit(&key)
+}
+
+/// Takes the step that the packet is for its source's attempt, and returns the door whose sequence is complete with it.
+/// `hit` is what [`hit`] found; the packet is neither a fragment nor part of a flow, and its port is not public.
+// A function of its own in the kernel too: a BPF stack frame has 512 bytes.
+#[inline(never)]
+pub fn observe<T: Tables>(
+    tables: &T,
+    packet: &Packet,
+    segment: &Segment,
+    entry: PortEntry,
+    hit: Option<Hit>,
+) -> Option<NonZero<DoorId>> {
+    if hit.is_none() && !may_reset(tables, segment, entry) {
+        return None;
+    }
+    let identity = SourceIdentity::of(tables.hash_key(), &packet.source);
+    let set = tables.attempt_set(identity.set(tables.attempt_sets()))?;
+    let found = set.find(identity);
+    if found.is_none() && !matches!(hit, Some(hit) if hit.first.next != ROOT) {
+        return None;
+    }
+    let now = tables.now();
+    let fingerprint = Fingerprint::of(
+        segment.protocol,
+        segment.destination_port,
+        segment.source_port,
+        segment.sequence_number,
+    );
+    let knock = Knock { source: &packet.source, hop_limit: packet.hop_limit, segment, entry, fingerprint };
+    let step = match found {
+        Some((_, attempt)) => step(tables, &knock, &attempt, hit, now),
+        None => fresh(hit),
+    };
+    let (edge, attempt) = match (step, found) {
+        (Step::Begin(edge), _) => (
+            edge,
+            Attempt {
+                state: edge.next,
+                started: now.milliseconds(),
+                hop_limit: packet.hop_limit,
+                fingerprint,
+            },
+        ),
+        (Step::Advance(edge), Some((_, attempt))) => {
+            let fingerprint = if edge.completes == 0 { attempt.fingerprint } else { fingerprint };
+            (edge, Attempt { state: edge.next, fingerprint, ..attempt })
+        }
+        (Step::Reset, Some((way, _))) => {
+            set.forget(way);
+            return None;
+        }
+        _ => return None,
+    };
+    let way = match found {
+        Some((way, _)) => way,
+        None => set.place(now, tables.rules().longest_timeout),
+    };
+    if entry.is(PortEntry::REPEATED) {
+        tables.remember_taken(&knock.taken_key(&attempt));
+    }
+    set.store(way, identity, &attempt);
+    if tables.rules().has(RuleOption::Stages) {
+        report_stage(tables, packet, &edge, now);
+    }
+    NonZero::new(edge.completes)
+}
+
+/// Whether a packet that is no knock is one that resets attempts: what opens a connection, or could be a knock elsewhere.
+/// On a knock port a packet that does not meet the doors' conditions does nothing.
+#[inline(always)]
+fn may_reset<T: Tables>(tables: &T, segment: &Segment, entry: PortEntry) -> bool {
+    if entry.is(PortEntry::KNOCK) {
+        return false;
+    }
+    match segment.protocol {
+        Protocol::Udp => true,
+        Protocol::Tcp => segment.flags.opens_connection() || tables.rules().meets_some_door(segment.flags),
+    }
+}
+
+/// The packet as the matcher sees it.
+struct Knock<'a> {
+    source: &'a Address,
+    hop_limit: u8,
+    segment: &'a Segment,
+    entry: PortEntry,
+    fingerprint: Fingerprint,
+}
+
+impl Knock<'_> {
+    #[inline(always)]
+    fn taken_key(&self, attempt: &Attempt) -> TakenKey {
+        TakenKey {
+            source: *self.source,
+            started: attempt.started,
+            sequence_number: self.segment.sequence_number,
+            port: self.segment.destination_port,
+            source_port: self.segment.source_port,
+            protocol: self.segment.protocol as u64,
+        }
+    }
+}
+
+/// What a packet does where there is no attempt.
+#[inline(always)]
+fn fresh(hit: Option<Hit>) -> Step {
+    match hit {
+        Some(Hit { first, .. }) if first.next != ROOT => Step::Begin(first),
+        _ => Step::Reset,
+    }
+}
+
+#[inline(always)]
+fn step<T: Tables>(
+    tables: &T,
+    knock: &Knock<'_>,
+    attempt: &Attempt,
+    hit: Option<Hit>,
+    now: Boottime,
+) -> Step {
+    let slot = tables.slot();
+    let elapsed_within = |timeout| is_within(now.milliseconds(), attempt.started, timeout);
+    let other_hop_limit =
+        tables.rules().has(RuleOption::SameHopLimit) && knock.hop_limit != attempt.hop_limit;
+    if let Some(hit) = hit {
+        let symbol = hit.symbol | if other_hop_limit { OTHER_HOP_LIMIT } else { 0 };
+        let edge = tables.edge(&EdgeKey { slot, state: attempt.state, symbol });
+        if let Some(edge) = edge
+            && elapsed_within(edge.timeout)
+        {
+            // Over UDP a client may well knock twice from one source port; over TCP the sequence number tells.
+            let repeated = knock.entry.is(PortEntry::REPEATED)
+                && matches!(knock.segment.protocol, Protocol::Tcp)
+                && tables.was_taken(&knock.taken_key(attempt));
+            return if repeated { Step::Nothing } else { Step::Advance(edge) };
+        }
+    }
+    let state = match tables.state(&StateKey { slot, state: attempt.state }) {
+        Some(state) if elapsed_within(state.timeout) => state,
+        // Expired, or of a door that is no more.
+        _ => return fresh(hit),
+    };
+    if state.complete != 0 {
+        return after_completion(tables, knock, attempt, hit);
+    }
+    if other_hop_limit && state.same_hop_limit != 0 {
+        return Step::Nothing;
+    }
+    if let Some(hit) = hit {
+        match taken_before(tables, knock, attempt, &state) {
+            Some(Taken::First) => return fresh(Some(hit)),
+            Some(Taken::Again) => return Step::Nothing,
+            None => {}
+        }
+    }
+    if forgives(tables, knock) { Step::Nothing } else { fresh(hit) }
+}
+
+/// After completion a repeat of the last knock does nothing; anything else finds no attempt.
+#[inline(always)]
+fn after_completion<T: Tables>(tables: &T, knock: &Knock<'_>, attempt: &Attempt, hit: Option<Hit>) -> Step {
+    match hit {
+        Some(_) if knock.fingerprint == attempt.fingerprint => Step::Nothing,
+        Some(_) => fresh(hit),
+        None if forgives(tables, knock) => Step::Nothing,
+        None => Step::Reset,
+    }
+}
+
+/// A hit on a port that this attempt has already knocked.
+enum Taken {
+    /// A new knock on the first port: the client starts over.
+    First,
+    /// A repeat.
+    Again,
+}
+
+#[inline(always)]
+fn taken_before<T: Tables>(tables: &T, knock: &Knock<'_>, attempt: &Attempt, state: &State) -> Option<Taken> {
+    let key = OccurrenceKey {
+        slot: tables.slot(),
+        door: state.representative,
+        port: knock.segment.destination_port,
+        protocol: knock.segment.protocol as u8,
+        padding: 0,
+    };
+    let steps = steps_taken(attempt.state);
+    let before = tables.occurrences(&key)? & ((1u64 << (steps & 63)) - 1) as u32;
+    if before == 0 {
+        return None;
+    }
+    let repeats = before & 1 == 0
+        || knock.fingerprint == attempt.fingerprint
+        || knock.entry.is(PortEntry::REPEATED) && tables.was_taken(&knock.taken_key(attempt));
+    Some(if repeats { Taken::Again } else { Taken::First })
+}
+
+/// Whether a wrong port is one that does not reset: a port that some door opens, one with a listener here, or, without
+/// `strict`, one that belongs to no door.
+#[inline(always)]
+fn forgives<T: Tables>(tables: &T, knock: &Knock<'_>) -> bool {
+    knock.entry.is(PortEntry::OPENED)
+        || !tables.rules().has(RuleOption::Strict) && !knock.entry.is(PortEntry::KNOCK)
+        || tables.has_listener(knock.segment.protocol, knock.segment.destination_port)
+}
+
+#[inline(always)]
+fn report_stage<T: Tables>(tables: &T, packet: &Packet, edge: &Edge, now: Boottime) {
+    let door: DoorId = match tables.state(&StateKey { slot: tables.slot(), state: edge.next }) {
+        Some(state) => state.representative,
+        None => 0,
+    };
+    let mut event = Event::new(EventKind::Stage, packet.source, door, now);
+    event.detail = edge.next;
+    tables.report_stage(&event);
+}

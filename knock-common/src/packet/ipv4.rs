@@ -1,0 +1,57 @@
+//! IPv4 (RFC 791).
+
+use super::{Content, NoPacket, Packet, Parsed, Payload, transport};
+use crate::address::Address;
+use crate::frame::Frame;
+
+const HEADER: usize = 20;
+const MORE_FRAGMENTS: u16 = 0x2000;
+const OFFSET_MASK: u16 = 0x1fff;
+const ICMP: u8 = 1;
+
+/// The largest length that the 16-bit field can say; a larger frame is a BIG TCP one and says 0.
+pub(super) const LENGTH_MAX: usize = 65_535;
+
+#[inline(always)]
+pub(super) fn parse<F: Frame + ?Sized>(frame: &F, offset: usize) -> Parsed {
+    let [first, length, _, fragment, life_and_protocol, _, s0, s1, d0, d1] =
+        frame.words::<{ HEADER / 2 }>(offset).ok_or(NoPacket::Malformed)?;
+    let [version_and_length, _] = first.to_be_bytes();
+    let [hop_limit, protocol] = life_and_protocol.to_be_bytes();
+    let header_length = ((version_and_length & 0x0f) as usize) * 4;
+    if version_and_length >> 4 != 4 || header_length < HEADER {
+        return Err(NoPacket::Malformed);
+    }
+    let available = frame.length().saturating_sub(offset);
+    let length = match length as usize {
+        0 if available > LENGTH_MAX => available,
+        length => length,
+    };
+    if length > available || length < header_length {
+        return Err(NoPacket::Malformed);
+    }
+    let fragment_offset = fragment & OFFSET_MASK;
+    let payload = Payload {
+        offset: offset + header_length,
+        length: length - header_length,
+        fragment: fragment & MORE_FRAGMENTS != 0,
+    };
+    let content = if fragment_offset == 0 {
+        match protocol {
+            transport::TCP | transport::UDP => transport::parse(frame, protocol, payload)?,
+            ICMP => Content::Icmp,
+            other => Content::Other(other),
+        }
+    } else if fragment_offset == 1 && protocol == transport::TCP {
+        // Would overwrite the flags of the first fragment's TCP header (RFC 3128).
+        return Err(NoPacket::Malformed);
+    } else {
+        Content::LaterFragment
+    };
+    Ok(Packet {
+        source: Address::from_v4_words([s0, s1]),
+        destination: Address::from_v4_words([d0, d1]),
+        hop_limit,
+        content,
+    })
+}

@@ -1,0 +1,105 @@
+//! IPv6 and its extension headers (RFC 8200).
+
+use super::ipv4::LENGTH_MAX;
+use super::{Content, NoPacket, Packet, Parsed, Payload, transport};
+use crate::address::Address;
+use crate::frame::Frame;
+
+const HEADER: usize = 40;
+const EXTENSION_HEADERS_MAX: usize = 8;
+
+const HOP_BY_HOP: u8 = 0;
+const ROUTING: u8 = 43;
+const FRAGMENT: u8 = 44;
+const AUTHENTICATION: u8 = 51;
+const ICMPV6: u8 = 58;
+const DESTINATION: u8 = 60;
+const MOBILITY: u8 = 135;
+const HOST_IDENTITY: u8 = 139;
+const SHIM6: u8 = 140;
+
+/// Where the walk over extension headers has come to.
+struct Walk {
+    next_header: u8,
+    payload: Payload,
+    later_fragment: bool,
+}
+
+// A function of its own in the kernel too: a BPF stack frame has 512 bytes.
+#[inline(never)]
+pub(super) fn parse<F: Frame + ?Sized>(frame: &F, offset: usize) -> Parsed {
+    let [first, _, length, header_and_limit] = frame.words(offset).ok_or(NoPacket::Malformed)?;
+    let source = Address::from_v6_words(frame.words(offset + 8).ok_or(NoPacket::Malformed)?);
+    let destination = Address::from_v6_words(frame.words(offset + 24).ok_or(NoPacket::Malformed)?);
+    let [next_header, hop_limit] = header_and_limit.to_be_bytes();
+    // A mapped address belongs to no packet (RFC 4291, 2.5.5.2), and would be taken for the IPv4 source of that name.
+    if first >> 12 != 6 || source.is_mapped() {
+        return Err(NoPacket::Malformed);
+    }
+    let available = frame.length().saturating_sub(offset + HEADER);
+    let length = match length as usize {
+        0 if available + HEADER > LENGTH_MAX => available,
+        0 => return Err(NoPacket::Malformed),
+        length => length,
+    };
+    if length > available {
+        return Err(NoPacket::Malformed);
+    }
+    let mut walk = Walk {
+        next_header,
+        payload: Payload { offset: offset + HEADER, length, fragment: false },
+        later_fragment: false,
+    };
+    // One turn more than there may be headers: the last one only finds that the walk is over.
+    let mut walked = 0;
+    while is_extension(walk.next_header) && !walk.later_fragment {
+        if walked == EXTENSION_HEADERS_MAX {
+            return Err(NoPacket::Malformed);
+        }
+        walked += 1;
+        step(frame, &mut walk)?;
+    }
+    let content = match walk.next_header {
+        _ if walk.later_fragment => Content::LaterFragment,
+        transport::TCP | transport::UDP => transport::parse(frame, walk.next_header, walk.payload)?,
+        ICMPV6 => Content::Icmp,
+        other => Content::Other(other),
+    };
+    Ok(Packet { source, destination, hop_limit, content })
+}
+
+#[inline(always)]
+fn is_extension(header: u8) -> bool {
+    matches!(
+        header,
+        HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION | MOBILITY | HOST_IDENTITY | SHIM6
+    )
+}
+
+/// Steps over one extension header.
+#[inline(always)]
+fn step<F: Frame + ?Sized>(frame: &F, walk: &mut Walk) -> Result<(), NoPacket> {
+    let [first, second] = frame.words(walk.payload.offset).ok_or(NoPacket::Malformed)?;
+    let [next_header, length_byte] = first.to_be_bytes();
+    let length = match walk.next_header {
+        FRAGMENT => 8,
+        AUTHENTICATION => (length_byte as usize + 2) * 4,
+        _ => (length_byte as usize + 1) * 8,
+    };
+    if length > walk.payload.length {
+        return Err(NoPacket::Malformed);
+    }
+    if walk.next_header == FRAGMENT {
+        match second >> 3 {
+            0 => {}
+            // Would overwrite the transport header of the first fragment, as in RFC 3128.
+            1 => return Err(NoPacket::Malformed),
+            _ => walk.later_fragment = true,
+        }
+        walk.payload.fragment |= second & 1 != 0;
+    }
+    walk.next_header = next_header;
+    walk.payload.offset += length;
+    walk.payload.length -= length;
+    Ok(())
+}

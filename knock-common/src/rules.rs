@@ -1,0 +1,333 @@
+//! The compiled rules: what userspace writes into maps and the kernel program reads.
+//!
+//! All doors' sequences are one automaton. A *hit* is a packet on a port of some sequence; its *symbol* says which doors'
+//! conditions it meets there; an *edge* leads from a state by a symbol to the next state. So a packet costs the same few
+//! look-ups however many doors there are. Two complete sets of rules exist side by side, and [`Control::active_slot`]
+//! says which one holds: every key begins with its slot.
+
+use crate::address::Address;
+use crate::flags::TcpFlags;
+use crate::hash::HashKey;
+use crate::port::Protocol;
+
+/// Changes whenever the layout of a map or the meaning of its values does.
+pub const LAYOUT_VERSION: u32 = 1;
+
+/// One of the two sets of rules: 0 or 1.
+pub type Slot = u32;
+
+/// Which rules hold, and what the tables were made with.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Control {
+    pub active_slot: Slot,
+    pub layout_version: u32,
+    /// Counts the changes of rules.
+    pub generation: u64,
+    pub hash_key: HashKey,
+}
+
+/// What a set of rules says besides its maps.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(C)]
+pub struct Rules {
+    options: u32,
+    /// The longest `seq_timeout` of any door, in milliseconds.
+    pub longest_timeout: u32,
+    /// Bit `n`: TCP flags of value `n` meet some door's condition.
+    pub knock_flags: u64,
+    /// Class of each TCP flags value: two values are of one class when they meet the same conditions.
+    pub flags_class: [u8; 64],
+    /// Milliseconds that an established flow lives without a packet.
+    pub flow_established: u64,
+    /// Milliseconds that a flow lives after a FIN or RST.
+    pub flow_closing: u64,
+}
+
+/// A yes-or-no setting of [`Rules`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum RuleOption {
+    Enforce = 1,
+    Strict = 2,
+    /// Somebody is trusted: the prefixes are worth a look-up.
+    Trusted = 4,
+    /// Some door has a `target`.
+    Targets = 8,
+    /// Some door has `same_ttl`.
+    SameHopLimit = 16,
+    /// `established = "cut"`.
+    Cut = 32,
+    /// Events for each step of an attempt.
+    Stages = 64,
+}
+
+impl Rules {
+    pub const EMPTY: Self = Self {
+        options: RuleOption::Enforce as u32,
+        longest_timeout: 0,
+        knock_flags: 0,
+        flags_class: [0; 64],
+        flow_established: 0,
+        flow_closing: 0,
+    };
+
+    #[inline(always)]
+    pub const fn has(&self, option: RuleOption) -> bool {
+        self.options & option as u32 != 0
+    }
+
+    pub fn set(&mut self, option: RuleOption, on: bool) {
+        if on {
+            self.options |= option as u32;
+        } else {
+            self.options &= !(option as u32);
+        }
+    }
+
+    #[inline(always)]
+    pub fn meets_some_door(&self, flags: TcpFlags) -> bool {
+        self.knock_flags >> flags.bits() & 1 != 0
+    }
+}
+
+/// What the rules say of one port.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(transparent)]
+pub struct PortEntry(u32);
+
+impl PortEntry {
+    pub const PUBLIC: u32 = 1 << 16;
+    /// Closed without a grant.
+    pub const PROTECTED: u32 = 1 << 17;
+    /// Named in some door's `opens`.
+    pub const OPENED: u32 = 1 << 18;
+    /// A step of some door's sequence.
+    pub const KNOCK: u32 = 1 << 19;
+    /// A step of some door's sequence more than once.
+    pub const REPEATED: u32 = 1 << 20;
+    /// Doors with a `target` have it as a step.
+    pub const TARGETED: u32 = 1 << 21;
+
+    /// `class` groups the ports that the same doors and trusts open; `marks` are the constants above.
+    pub const fn new(class: u16, marks: u32) -> Self {
+        Self(class as u32 | marks & 0xffff_0000)
+    }
+
+    /// As it lies in its map.
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+
+    #[inline(always)]
+    pub const fn class(self) -> u32 {
+        self.0 & 0xffff
+    }
+
+    #[inline(always)]
+    pub const fn is(self, mark: u32) -> bool {
+        self.0 & mark != 0
+    }
+}
+
+/// Entries in one slot of the ports' map: TCP's, then UDP's.
+pub const PORT_ENTRIES: u32 = 2 << 16;
+
+/// Index into the ports' map.
+#[inline(always)]
+pub const fn port_index(slot: Slot, protocol: Protocol, number: u16) -> u32 {
+    (slot & 1) << 17 | (protocol as u32) << 16 | number as u32
+}
+
+/// Words of the map of listening ports: a bit for each port, TCP's words before UDP's.
+pub const LISTENER_WORDS: u32 = 2 << 10;
+
+/// Word and bit of a port in the map of listening ports.
+#[inline(always)]
+pub const fn listener_bit(protocol: Protocol, number: u16) -> (u32, u32) {
+    ((protocol as u32) << 10 | (number >> 6) as u32, (number & 63) as u32)
+}
+
+/// Numbers of states: the step (from 0) above [`STATE_STEP_SHIFT`], so that a state tells how far it has come.
+pub type StateId = u32;
+
+pub const STATE_STEP_SHIFT: u32 = 15;
+/// State numbers are below this.
+pub const STATES_MAX: u32 = 32 << STATE_STEP_SHIFT;
+/// No attempt: where a first knock starts from.
+pub const ROOT: StateId = 0;
+
+/// Steps taken when in `state`: 1 to 32.
+#[inline(always)]
+pub const fn steps_taken(state: StateId) -> u32 {
+    (state >> STATE_STEP_SHIFT) + 1
+}
+
+/// Which symbol a packet on a knock port is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(C)]
+pub struct HitKey {
+    pub slot: Slot,
+    pub port: u16,
+    pub protocol: u8,
+    pub flags_class: u8,
+    /// 0: sent to no door's `target`.
+    pub target_class: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(C)]
+pub struct Hit {
+    pub symbol: u32,
+    /// Where the symbol leads from [`ROOT`]; its `next` is 0 where it is no first knock.
+    pub first: Edge,
+}
+
+/// Set in [`EdgeKey::symbol`] for a packet whose hop limit is not that of the attempt's first knock.
+pub const OTHER_HOP_LIMIT: u32 = 1 << 31;
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(C)]
+pub struct EdgeKey {
+    pub slot: Slot,
+    pub state: StateId,
+    pub symbol: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(C)]
+pub struct Edge {
+    pub next: StateId,
+    /// The door that this step completes; 0: none yet.
+    pub completes: DoorId,
+    /// The longest `seq_timeout` of the doors that go this way, in milliseconds.
+    pub timeout: u32,
+}
+
+impl Edge {
+    pub const NONE: Self = Self { next: ROOT, completes: 0, timeout: 0 };
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(C)]
+pub struct StateKey {
+    pub slot: Slot,
+    pub state: StateId,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(C)]
+pub struct State {
+    /// Hash of the path and the doors that are still on it; the same in every set of rules that has the same doors.
+    pub identity: u64,
+    /// A door whose sequence begins with this state's path.
+    pub representative: DoorId,
+    /// The longest `seq_timeout` of the doors on this path, in milliseconds.
+    pub timeout: u32,
+    /// 1: the path is complete.
+    pub complete: u32,
+    /// 1: some door on this path has `same_ttl`.
+    pub same_hop_limit: u32,
+}
+
+/// Where in a door's sequence a port occurs.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(C)]
+pub struct OccurrenceKey {
+    pub slot: Slot,
+    pub door: DoorId,
+    pub port: u16,
+    pub protocol: u8,
+    pub padding: u8,
+}
+
+/// Bit `n`: the port is step `n` (from 0) of the sequence.
+pub type Occurrences = u32;
+
+/// Identity of a door: a hash of its name, the same in every set of rules; never 0.
+pub type DoorId = u32;
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(C)]
+pub struct DoorKey {
+    pub slot: Slot,
+    pub door: DoorId,
+}
+
+/// What follows when a door's sequence is complete.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(C)]
+pub struct Door {
+    /// Nanoseconds; `u64::MAX`: until revoked.
+    pub open_for: u64,
+    /// 0: no limit.
+    pub connections: u32,
+    /// 1: opens ports, so that the kernel program writes a grant.
+    pub grants: u16,
+    /// 1: takes other doors' grants.
+    pub revokes: u16,
+}
+
+/// Kinds of [`RelationKey`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(u32)]
+pub enum Relation {
+    /// The door `holder` opens the ports of class `subject`.
+    Opens = 0,
+    /// The trust `holder` extends to the ports of class `subject`.
+    Trusts = 1,
+    /// The door `holder` takes the grants of the door `subject`.
+    Revokes = 2,
+    /// The door `holder` is limited in its connections; `subject` is 0.
+    Limits = 3,
+}
+
+/// Present in its map when the relation holds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(C)]
+pub struct RelationKey {
+    pub slot: Slot,
+    pub relation: u32,
+    pub holder: u32,
+    pub subject: u32,
+}
+
+/// Which of the doors' targets an address is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(C)]
+pub struct TargetKey {
+    pub slot: u64,
+    pub address: Address,
+}
+
+/// Key of the trusted prefixes: the slot's 32 bits, then the address; a prefix counts both.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(C)]
+pub struct TrustedKey {
+    pub slot: [u8; 4],
+    pub address: [u8; 16],
+}
+
+/// Value of a trusted prefix: one of the two below, else the holder of [`Relation::Trusts`].
+pub type Trust = u32;
+
+pub const TRUST_EVERY_PORT: Trust = 0;
+/// Hides a wider prefix.
+pub const TRUST_NOBODY: Trust = u32::MAX;
+
+const _: () = {
+    assert!(size_of::<Control>() == 56);
+    assert!(size_of::<Rules>() == 96);
+    assert!(size_of::<HitKey>() == 12);
+    assert!(size_of::<Hit>() == 16);
+    assert!(size_of::<EdgeKey>() == 12);
+    assert!(size_of::<Edge>() == 12);
+    assert!(size_of::<StateKey>() == 8);
+    assert!(size_of::<State>() == 24);
+    assert!(size_of::<OccurrenceKey>() == 12);
+    assert!(size_of::<DoorKey>() == 8);
+    assert!(size_of::<Door>() == 16);
+    assert!(size_of::<RelationKey>() == 16);
+    assert!(size_of::<TargetKey>() == 24);
+    assert!(size_of::<TrustedKey>() == 20);
+};

@@ -1,0 +1,97 @@
+//! What the core looks up and changes: implemented by the kernel program over BPF maps, and over ordinary memory
+//! wherever packets are judged outside the kernel.
+
+use core::ops::Deref;
+
+use crate::address::Address;
+use crate::attempt::AttemptSet;
+use crate::connection::{Connections, ConnectionsKey};
+use crate::event::Event;
+use crate::flow::FlowSet;
+use crate::grant::SourceGrants;
+use crate::hash::HashKey;
+use crate::port::Protocol;
+use crate::rules::{
+    Door, DoorKey, Edge, EdgeKey, Hit, HitKey, OccurrenceKey, Occurrences, PortEntry, RelationKey, Rules,
+    Slot, State, StateKey, Trust,
+};
+use crate::time::Boottime;
+use crate::word::Word;
+
+/// The table has no room, and nothing in it may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableFull;
+
+/// A knock that was taken on a port which some sequence has more than once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct TakenKey {
+    pub source: Address,
+    /// When the attempt began, in milliseconds of CLOCK_BOOTTIME.
+    pub started: u64,
+    /// 0 for UDP.
+    pub sequence_number: u32,
+    pub port: u16,
+    pub source_port: u16,
+    pub protocol: u64,
+}
+
+const _: () = assert!(size_of::<TakenKey>() == 40);
+
+pub trait Tables {
+    /// What the tables of attempts and flows are made of.
+    type Word: Word;
+
+    /// Read lazily, once a rule needs the time.
+    fn now(&self) -> Boottime;
+    fn hash_key(&self) -> &HashKey;
+
+    /// The set of rules that holds for this packet.
+    fn slot(&self) -> Slot;
+    fn rules(&self) -> &Rules;
+    fn port(&self, protocol: Protocol, number: u16) -> PortEntry;
+    fn hit(&self, key: &HitKey) -> Option<Hit>;
+    fn edge(&self, key: &EdgeKey) -> Option<Edge>;
+    fn state(&self, key: &StateKey) -> Option<State>;
+    fn occurrences(&self, key: &OccurrenceKey) -> Option<Occurrences>;
+    fn door(&self, key: &DoorKey) -> Option<Door>;
+    fn related(&self, key: &RelationKey) -> bool;
+    /// 0: no door's target.
+    fn target_class(&self, destination: &Address) -> u32;
+    fn trust(&self, source: &Address) -> Option<Trust>;
+    /// Whether a socket of this host listens on the port.
+    fn has_listener(&self, protocol: Protocol, number: u16) -> bool;
+
+    /// Number of sets, a power of two.
+    fn attempt_sets(&self) -> u32;
+    fn attempt_set(&self, set: u32) -> Option<&AttemptSet<Self::Word>>;
+    fn was_taken(&self, key: &TakenKey) -> bool;
+    fn remember_taken(&self, key: &TakenKey);
+
+    /// Number of sets, a power of two.
+    fn flow_sets(&self) -> u32;
+    fn flow_set(&self, set: u32) -> Option<&FlowSet<Self::Word>>;
+
+    fn grants(&self, source: &Address) -> Option<impl Deref<Target = SourceGrants> + '_>;
+    /// Changes the source's grants as one; makes an entry where there is none.
+    fn change_grants<R>(
+        &self,
+        source: &Address,
+        change: impl FnOnce(&mut SourceGrants) -> R,
+    ) -> Result<R, TableFull>;
+    /// Counts anew: `limit` connections are left.
+    fn allow_connections(&self, key: &ConnectionsKey, limit: u32);
+    /// Changes the count while no other CPU does. `None`: there is none, or another CPU is at it.
+    fn change_connections<R>(
+        &self,
+        key: &ConnectionsKey,
+        change: impl FnOnce(&mut Connections) -> R,
+    ) -> Option<R>;
+
+    /// Keeps a completion until the controller has read it, and signals it.
+    fn report(&self, event: &mut Event);
+    /// Signals a step of an attempt, unless there have been too many of late.
+    fn report_stage(&self, event: &Event);
+    /// Counts an event that is left out because one like it was just reported.
+    fn count_suppressed(&self);
+}

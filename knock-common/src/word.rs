@@ -1,0 +1,19 @@
+//! A word of a table that several CPUs, or the kernel and a process, read and write at once.
+
+/// 64 bits that are loaded and stored in one piece, exactly as often as the code says.
+pub trait Word {
+    fn load(&self) -> u64;
+    fn store(&self, value: u64);
+}
+
+/// For tables in ordinary memory. The BPF backend can't compile atomic loads; there the kernel program brings its own.
+#[cfg(not(target_arch = "bpf"))]
+impl Word for core::sync::atomic::AtomicU64 {
+    fn load(&self) -> u64 {
+        self.load(core::sync::atomic::Ordering::Relaxed)
+    }
+
+    fn store(&self, value: u64) {
+        self.store(value, core::sync::atomic::Ordering::Relaxed);
+    }
+}

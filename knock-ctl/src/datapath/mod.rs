@@ -1,0 +1,20 @@
+//! The kernel side as the controller sees it: the embedded program, its maps, its pins and its links.
+
+pub mod bpffs;
+mod error;
+mod mapped;
+mod maps;
+mod object;
+mod pins;
+mod pod;
+mod program;
+mod sizes;
+mod write;
+
+pub use error::DatapathError;
+pub use maps::{DropCount, Maps, PacketCounters, TableUse};
+pub use object::is_embedded;
+pub use pins::Pins;
+pub use pod::Shared;
+pub use program::{AttachedInterface, Mode, Program, Variant};
+pub use sizes::TableSizes;

@@ -1,0 +1,89 @@
+//! Where maps and links are pinned, so that the filter outlives the controller.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use knock_common::rules::LAYOUT_VERSION;
+
+use super::DatapathError;
+use super::bpffs::BPFFS;
+
+/// The pins of one network namespace and one layout of the maps:
+/// `/sys/fs/bpf/knock/net-INODE/vLAYOUT/{maps/NAME,links/INDEX}`.
+#[derive(Clone, Debug)]
+pub struct Pins {
+    namespace: PathBuf,
+}
+
+impl Pins {
+    /// Those of the network namespace that this thread is in.
+    pub fn of_this_namespace() -> Result<Self, DatapathError> {
+        let path = "/proc/thread-self/ns/net";
+        let inode = fs::metadata(path).map_err(DatapathError::io(path))?.ino();
+        Ok(Self { namespace: Path::new(BPFFS).join("knock").join(format!("net-{inode}")) })
+    }
+
+    fn layout(&self) -> PathBuf {
+        self.namespace.join(format!("v{LAYOUT_VERSION}"))
+    }
+
+    pub fn map(&self, name: &str) -> PathBuf {
+        self.layout().join("maps").join(name)
+    }
+
+    fn links(&self) -> PathBuf {
+        self.layout().join("links")
+    }
+
+    pub fn link(&self, interface_index: u32) -> PathBuf {
+        self.links().join(interface_index.to_string())
+    }
+
+    /// Whether maps are pinned.
+    pub fn exist(&self) -> bool {
+        self.map("CONTROL").exists()
+    }
+
+    /// Another version's layout that has pins here.
+    pub fn other_layout(&self) -> Option<PathBuf> {
+        let entries = fs::read_dir(&self.namespace).ok()?;
+        entries.filter_map(Result::ok).map(|entry| entry.path()).find(|path| *path != self.layout())
+    }
+
+    /// Makes the directories, for root alone.
+    pub fn create(&self) -> Result<(), DatapathError> {
+        for directory in [self.layout().join("maps"), self.links()] {
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&directory)
+                .map_err(DatapathError::io(&directory))?;
+        }
+        Ok(())
+    }
+
+    /// Indices of the interfaces with a pinned link.
+    pub fn linked_interfaces(&self) -> Vec<u32> {
+        let Ok(entries) = fs::read_dir(self.links()) else {
+            return Vec::new();
+        };
+        let mut indices: Vec<u32> = entries
+            .filter_map(Result::ok)
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+            .collect();
+        indices.sort_unstable();
+        indices
+    }
+
+    /// Removes everything; what is attached by a link that is pinned here is detached.
+    pub fn remove(&self) -> Result<(), DatapathError> {
+        match fs::remove_dir_all(&self.namespace) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(DatapathError::io(&self.namespace)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! What is recorded.
+
+use std::net::IpAddr;
+
+use knock_common::address::Address;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// One line of the journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "record", rename_all = "snake_case")]
+pub enum Record {
+    /// A door opened; or, for an opening that is known already, it stays open until another time.
+    Opened {
+        #[serde(flatten)]
+        opening: Opening,
+        /// CLOCK_BOOTTIME in nanoseconds; `None`: it stays open until it is revoked.
+        stop_due: Option<u64>,
+    },
+    /// Its stop command is about to run.
+    Stopping {
+        #[serde(flatten)]
+        opening: Opening,
+    },
+    /// Nothing is due any more.
+    Closed {
+        #[serde(flatten)]
+        opening: Opening,
+    },
+}
+
+/// One opening of one door for one source. A door that closes and opens again is another opening, so that the end of the
+/// one is never taken for the end of the other.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Opening {
+    #[serde(with = "as_ip")]
+    pub address: Address,
+    pub door: String,
+    /// CLOCK_BOOTTIME in nanoseconds, of the boot that it happened in.
+    pub opened_at: u64,
+    pub(super) boot_id: BootId,
+}
+
+/// A door that was open when the journal was last written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenDoor {
+    pub opening: Opening,
+    pub stop: StopDue,
+}
+
+/// When a stop command is to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopDue {
+    Now,
+    /// CLOCK_BOOTTIME of this boot in nanoseconds; it may have passed.
+    At(u64),
+    WhenRevoked,
+}
+
+/// What the kernel calls this boot (/proc/sys/kernel/random/boot_id).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(super) struct BootId(pub(super) String);
+
+mod as_ip {
+    use super::*;
+
+    pub(super) fn serialize<S: Serializer>(address: &Address, serializer: S) -> Result<S::Ok, S::Error> {
+        address.to_ip().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Address, D::Error> {
+        IpAddr::deserialize(deserializer).map(Address::from)
+    }
+}

@@ -1,0 +1,107 @@
+//! From the rules as people write them to the rules as the kernel program reads them.
+
+mod automaton;
+mod compiled;
+mod doors;
+mod memory;
+mod ports;
+mod trust;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use knock_common::flags::FlagsCondition;
+use knock_common::port::{Port, PortRange};
+
+pub use automaton::{CompileError, PreviousStates};
+pub use compiled::{Compiled, compile};
+pub use doors::door_ids;
+pub use memory::MemoryTables;
+
+/// Everything that decides about packets.
+#[derive(Clone, Debug)]
+pub struct RuleSet {
+    pub doors: Vec<DoorRule>,
+    pub public: Vec<PortRange>,
+    /// Closed besides the ports that doors open.
+    pub protected: Vec<PortRange>,
+    pub trusted: Vec<TrustRule>,
+    pub strict: bool,
+    pub enforce: bool,
+    /// `established = "cut"`.
+    pub cut: bool,
+    /// Report each step of an attempt.
+    pub stages: bool,
+    pub flow_established: Duration,
+    pub flow_closing: Duration,
+}
+
+impl Default for RuleSet {
+    fn default() -> Self {
+        Self {
+            doors: Vec::new(),
+            public: Vec::new(),
+            protected: Vec::new(),
+            trusted: Vec::new(),
+            strict: true,
+            enforce: true,
+            cut: false,
+            stages: false,
+            flow_established: Duration::from_secs(5 * 24 * 60 * 60),
+            flow_closing: Duration::from_secs(2 * 60),
+        }
+    }
+}
+
+#[derive(Clone)]
+pub struct DoorRule {
+    pub name: String,
+    /// 1 to 32.
+    pub steps: Vec<Port>,
+    pub seq_timeout: Duration,
+    pub flags: FlagsCondition,
+    pub same_ttl: bool,
+    /// Empty: knocks count wherever they are sent.
+    pub targets: Vec<IpAddr>,
+    pub opens: Opens,
+    /// `None`: until revoked.
+    pub open_for: Option<Duration>,
+    /// 0: no limit.
+    pub connections: u32,
+    pub revokes: Vec<String>,
+}
+
+/// The sequence is a secret.
+impl std::fmt::Debug for DoorRule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DoorRule").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Opens {
+    Ports(Vec<PortRange>),
+    Any,
+}
+
+impl Opens {
+    pub fn is_nothing(&self) -> bool {
+        matches!(self, Self::Ports(ports) if ports.is_empty())
+    }
+
+    /// The ports that are opened by name.
+    pub fn named(&self) -> &[PortRange] {
+        match self {
+            Self::Ports(ports) => ports,
+            Self::Any => &[],
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct TrustRule {
+    pub from: IpNet,
+    /// `None`: every port.
+    pub to: Option<Vec<PortRange>>,
+}

@@ -1,0 +1,160 @@
+//! Sockets, by sock_diag(7).
+
+use knock_common::port::{Port, Protocol};
+use netlink_packet_core::{DecodeError, NetlinkDeserializable, NetlinkHeader, Parseable};
+use netlink_packet_sock_diag::SockDiagMessage;
+use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6, IPPROTO_TCP, IPPROTO_UDP};
+use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, InetResponseHeader, SocketId, StateFlags};
+use netlink_sys::protocols::NETLINK_SOCK_DIAG;
+
+use super::{Connection, SocketsError};
+use crate::netlink::{Scope, ask};
+
+/// Connections that were accepted, are being accepted, or were answered.
+const CONNECTED: StateFlags = StateFlags::SYN_RECV
+    .union(StateFlags::ESTABLISHED)
+    .union(StateFlags::FIN_WAIT1)
+    .union(StateFlags::FIN_WAIT2)
+    .union(StateFlags::CLOSE_WAIT)
+    .union(StateFlags::LAST_ACK)
+    .union(StateFlags::CLOSING);
+
+/// Every TCP connection that has a socket here, from SYN-RECEIVED on and up to TIME-WAIT, each once, in order.
+/// Connections of IPv6 sockets with IPv4 peers are IPv4 connections.
+pub fn established() -> Result<Vec<Connection>, SocketsError> {
+    let mut connections: Vec<Connection> = sockets(IPPROTO_TCP, CONNECTED)?
+        .into_iter()
+        .map(|socket| Connection {
+            local: (socket.source_address.into(), socket.source_port),
+            remote: (socket.destination_address.into(), socket.destination_port),
+        })
+        .collect();
+    connections.sort_unstable();
+    connections.dedup();
+    Ok(connections)
+}
+
+/// Every port that something listens on here: TCP listeners, and UDP sockets that are bound and not connected. On
+/// whatever address; each port once, in order.
+pub fn listeners() -> Result<Vec<Port>, SocketsError> {
+    // The kernel keeps an unconnected UDP socket in state CLOSE.
+    let kinds =
+        [(IPPROTO_TCP, Protocol::Tcp, StateFlags::LISTEN), (IPPROTO_UDP, Protocol::Udp, StateFlags::CLOSE)];
+    let mut ports = Vec::new();
+    for (number, protocol, states) in kinds {
+        let bound = sockets(number, states)?;
+        ports.extend(bound.into_iter().filter_map(|socket| Port::new(protocol, socket.source_port)));
+    }
+    ports.sort_unstable();
+    ports.dedup();
+    Ok(ports)
+}
+
+fn sockets(protocol: u8, states: StateFlags) -> Result<Vec<SocketId>, SocketsError> {
+    let mut found = Vec::new();
+    for (family, socket_id) in [(AF_INET, SocketId::new_v4()), (AF_INET6, SocketId::new_v6())] {
+        let request = SockDiagMessage::InetRequest(InetRequest {
+            family,
+            protocol,
+            extensions: ExtensionFlags::empty(),
+            states: states.clone(),
+            socket_id,
+        });
+        let replies: Vec<SocketHeader> =
+            ask(NETLINK_SOCK_DIAG, Scope::All, request).map_err(SocketsError::Sockets)?;
+        found.extend(replies.into_iter().map(|reply| reply.0));
+    }
+    Ok(found)
+}
+
+/// The fixed part of an answer. Its attributes grow with every kernel and say nothing that is needed here.
+struct SocketHeader(SocketId);
+
+impl NetlinkDeserializable for SocketHeader {
+    type Error = DecodeError;
+
+    fn deserialize(_: &NetlinkHeader, payload: &[u8]) -> Result<Self, DecodeError> {
+        InetResponseHeader::parse(payload).map(|header| Self(header.socket_id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+
+    use super::*;
+
+    fn connection(local: SocketAddr, remote: SocketAddr) -> Connection {
+        Connection { local: (local.ip().into(), local.port()), remote: (remote.ip().into(), remote.port()) }
+    }
+
+    /// The socket's own view of a connection, with an IPv4-mapped address as plain IPv4.
+    fn canonical(address: SocketAddr) -> SocketAddr {
+        SocketAddr::new(address.ip().to_canonical(), address.port())
+    }
+
+    #[test]
+    fn both_ends_of_a_loopback_connection_are_seen_once_and_by_family() {
+        for (bound, target) in [("127.0.0.1:0", "127.0.0.1"), ("[::1]:0", "::1"), ("[::]:0", "127.0.0.1")] {
+            let listener = TcpListener::bind(bound).unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let client = TcpStream::connect((target, port)).unwrap();
+            let (server, peer) = listener.accept().unwrap();
+            let connections = established().unwrap();
+            let count =
+                |wanted: Connection| connections.iter().filter(|&&connection| connection == wanted).count();
+            let (near, far) = (canonical(server.local_addr().unwrap()), canonical(peer));
+            assert_eq!(count(connection(near, far)), 1, "server side of {bound}");
+            assert_eq!(count(connection(far, near)), 1, "client side of {bound}");
+            drop(client);
+        }
+    }
+
+    #[test]
+    fn a_connection_that_is_closing_is_seen_and_a_listener_is_none() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (server, peer) = listener.accept().unwrap();
+        client.shutdown(std::net::Shutdown::Write).unwrap();
+        let local = server.local_addr().unwrap();
+        let connections = established().unwrap();
+        assert!(connections.contains(&connection(local, peer)));
+        assert!(connections.contains(&connection(peer, local)));
+        assert!(connections.iter().all(|connection| connection.remote.1 != 0));
+    }
+
+    #[test]
+    fn listeners_of_both_protocols_and_families_are_seen() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let tcp = TcpListener::bind(address).unwrap();
+            let udp = UdpSocket::bind(address).unwrap();
+            let ports = [
+                Port::tcp(tcp.local_addr().unwrap().port()).unwrap(),
+                Port::udp(udp.local_addr().unwrap().port()).unwrap(),
+            ];
+            let found = listeners().unwrap();
+            assert!(ports.iter().all(|port| found.contains(port)), "{ports:?} in {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_connected_udp_socket_is_no_listener() {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        // Bound for both families, so that nobody else's socket can have the same port.
+        let client = UdpSocket::bind("[::]:0").unwrap();
+        client.connect(("::ffff:127.0.0.1", server.local_addr().unwrap().port())).unwrap();
+        let found = listeners().unwrap();
+        assert!(found.contains(&Port::udp(server.local_addr().unwrap().port()).unwrap()));
+        assert!(!found.contains(&Port::udp(client.local_addr().unwrap().port()).unwrap()));
+    }
+
+    #[test]
+    fn a_dump_of_many_datagrams_is_read_to_its_end() {
+        let sockets: Vec<UdpSocket> = (0..900).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+        let found = listeners().unwrap();
+        for socket in &sockets {
+            let port = Port::udp(socket.local_addr().unwrap().port()).unwrap();
+            assert!(found.contains(&port), "{port} is missing among {}", found.len());
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Counts what happened to each packet.
+
+use knock_common::address::Address;
+use knock_common::drops::DropKey;
+use knock_common::judge::Judgement;
+use knock_common::packet::{Content, Parsed};
+use knock_common::reason::{REASON_SLOTS, Verdict};
+
+use crate::maps::{COUNTERS, DROPS};
+
+#[inline(always)]
+pub fn count(parsed: &Parsed, judgement: &Judgement) {
+    if let Some(counters) = COUNTERS.get_ptr_mut(0) {
+        // SAFETY: the value is this CPU's own, and the program is not interrupted by itself.
+        let counters = unsafe { &mut *counters };
+        if let Some(counter) = counters.get_mut(judgement.reason() as usize & (REASON_SLOTS - 1)) {
+            *counter = counter.wrapping_add(1);
+        }
+    }
+    if matches!(judgement.decided.verdict(), Verdict::Drop) {
+        count_drop(parsed, judgement);
+    }
+}
+
+#[inline(always)]
+fn count_drop(parsed: &Parsed, judgement: &Judgement) {
+    let (source, port) = match parsed {
+        Ok(packet) => match packet.content {
+            Content::Segment(segment) => (packet.source, Some((segment.protocol, segment.destination_port))),
+            _ => (packet.source, None),
+        },
+        Err(_) => (Address::UNSPECIFIED, None),
+    };
+    let key = DropKey::new(judgement.decided, port);
+    if let Some(record) = DROPS.get_ptr_mut(key.index()) {
+        // SAFETY: the value is this CPU's own, and the program is not interrupted by itself.
+        unsafe { &mut *record }.count(key, source);
+    }
+}

@@ -1,0 +1,87 @@
+//! The frame behind an XDP context.
+
+use aya_ebpf::EbpfContext;
+use aya_ebpf::helpers::generated::{bpf_xdp_get_buff_len, bpf_xdp_load_bytes};
+use aya_ebpf::programs::XdpContext;
+use knock_common::frame::Frame;
+
+/// Headers are looked for below this offset: two VLAN tags, and IPv6 with its extension headers, fit. The bound is what lets
+/// the verifier follow the pointer arithmetic.
+const OFFSET_MAX: usize = 0x7fff;
+
+/// A frame that a program can be made for.
+pub trait PacketFrame: Frame {
+    fn of(context: &XdpContext) -> Self;
+}
+
+/// A frame in one buffer.
+pub struct LinearFrame {
+    start: usize,
+    end: usize,
+}
+
+impl PacketFrame for LinearFrame {
+    #[inline(always)]
+    fn of(context: &XdpContext) -> Self {
+        Self { start: context.data(), end: context.data_end() }
+    }
+}
+
+impl Frame for LinearFrame {
+    #[inline(always)]
+    fn length(&self) -> usize {
+        self.end - self.start
+    }
+
+    #[inline(always)]
+    fn words<const N: usize>(&self, offset: usize) -> Option<[u16; N]> {
+        if offset > OFFSET_MAX {
+            return None;
+        }
+        let at = self.start + offset;
+        if at + 2 * N > self.end {
+            return None;
+        }
+        // SAFETY: `at..at + 2 * N` lies within the packet, as was just checked (and as the verifier proves again). Packet data
+        // begins at an even address and headers lie at even offsets, so 16-bit alignment holds.
+        let words = unsafe { (at as *const [u16; N]).read() };
+        Some(words.map(u16::from_be))
+    }
+}
+
+/// A frame whose tail may lie in further buffers.
+pub struct MultiBufferFrame {
+    head: LinearFrame,
+    context: *mut aya_ebpf::bindings::xdp_md,
+}
+
+impl PacketFrame for MultiBufferFrame {
+    #[inline(always)]
+    fn of(context: &XdpContext) -> Self {
+        Self { head: LinearFrame::of(context), context: context.as_ptr().cast() }
+    }
+}
+
+impl Frame for MultiBufferFrame {
+    #[inline(always)]
+    fn length(&self) -> usize {
+        // SAFETY: `context` is the context that this program was called with.
+        unsafe { bpf_xdp_get_buff_len(self.context) as usize }
+    }
+
+    #[inline(always)]
+    fn words<const N: usize>(&self, offset: usize) -> Option<[u16; N]> {
+        if let Some(words) = self.head.words(offset) {
+            return Some(words);
+        }
+        if offset > OFFSET_MAX {
+            return None;
+        }
+        let mut words = [0; N];
+        // SAFETY: the helper checks the range against the whole frame and writes exactly `2 * N` bytes to `words`.
+        let result = unsafe {
+            bpf_xdp_load_bytes(self.context, offset as u32, words.as_mut_ptr().cast(), 2 * N as u32)
+        };
+        if result == 0 { Some(words.map(u16::from_be)) } else { None }
+    }
+}

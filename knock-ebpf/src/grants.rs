@@ -1,0 +1,146 @@
+//! The table of grants: changes to one source's entry, and who goes when the table is full.
+//!
+//! Entries are replaced whole, by key, never written in place: a pointer into the table may by then belong to another source,
+//! which would be let in.
+
+use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST};
+use knock_common::address::Address;
+use knock_common::connection::ConnectionsKey;
+use knock_common::grant::SourceGrants;
+use knock_common::tables::TableFull;
+use knock_common::time::Boottime;
+
+use crate::maps::{GRANT_CAPACITY, GRANT_CURSOR, GRANT_SOURCES, GRANTS, GRANTS_SCRATCH, LOCKS};
+
+/// Sources looked at for one to give up.
+const CANDIDATES: u32 = 64;
+/// Tries to get hold of the lock; another CPU holds it for the length of one insertion.
+const LOCK_TRIES: u32 = 64;
+/// Nanoseconds after which a lock is somebody's who will not come back.
+const LOCK_LIFE: u64 = 1_000_000_000;
+
+/// The source that is no source: its lock guards the adding of sources.
+const TABLE_LOCK: ConnectionsKey = ConnectionsKey { source: Address::UNSPECIFIED, door: 0, padding: 0 };
+
+/// Gives `change` a copy of the source's grants and puts the copy in their place.
+#[inline(always)]
+pub fn change<R>(
+    source: &Address,
+    now: Boottime,
+    change: impl FnOnce(&mut SourceGrants) -> R,
+) -> Result<R, TableFull> {
+    let scratch = GRANTS_SCRATCH.get_ptr_mut(0).ok_or(TableFull)?;
+    // SAFETY: the value is this CPU's own, and the program is not interrupted by itself.
+    let scratch = unsafe { &mut *scratch };
+    // SAFETY: an entry that is reused meanwhile gives a copy that names another source, which the check refuses.
+    let existing = unsafe { GRANTS.get(source) };
+    let is_new = match existing {
+        Some(existing) => {
+            *scratch = *existing;
+            !scratch.is_of(source)
+        }
+        None => true,
+    };
+    if is_new {
+        scratch.reset(source);
+    }
+    let result = change(scratch);
+    let stored = if is_new { add(source, scratch, now) } else { replace(source, scratch) };
+    if stored { Ok(result) } else { Err(TableFull) }
+}
+
+#[inline(always)]
+fn replace(source: &Address, grants: &SourceGrants) -> bool {
+    GRANTS.insert(source, grants, BPF_ANY as u64).is_ok()
+}
+
+/// Adds a source, in the place of another if it must be.
+#[inline(always)]
+fn add(source: &Address, grants: &SourceGrants, now: Boottime) -> bool {
+    if !lock_patiently(&TABLE_LOCK, now) {
+        return false;
+    }
+    let added = match GRANT_CURSOR.get_ptr_mut(0) {
+        // SAFETY: only the holder of the table's lock touches the cursor.
+        Some(cursor) => add_at(source, grants, unsafe { &mut *cursor }, now),
+        None => false,
+    };
+    unlock(&TABLE_LOCK);
+    added
+}
+
+#[inline(always)]
+fn add_at(source: &Address, grants: &SourceGrants, cursor: &mut u32, now: Boottime) -> bool {
+    let capacity = GRANT_CAPACITY.load().max(1);
+    if replace(source, grants) {
+        // Until the table has been full once, the places behind the cursor are free.
+        if *cursor < capacity {
+            let _ = GRANT_SOURCES.set(*cursor, source, 0);
+            *cursor += 1;
+        }
+        return true;
+    }
+    // From here on the cursor counts on, and its remainder is where the search begins.
+    let mut best: Option<(u32, u32)> = None;
+    for step in 0..CANDIDATES {
+        let index = cursor.wrapping_add(step) % capacity;
+        let Some(candidate) = GRANT_SOURCES.get(index) else {
+            break;
+        };
+        // SAFETY: a torn read can only misjudge how dispensable a candidate is.
+        let rank = match unsafe { GRANTS.get(candidate) } {
+            Some(grants) => grants.eviction_rank(now),
+            None => Some(0),
+        };
+        if let Some(rank) = rank
+            && best.is_none_or(|(lowest, _)| rank < lowest)
+        {
+            best = Some((rank, index));
+        }
+    }
+    *cursor = capacity + (cursor.wrapping_add(CANDIDATES) % capacity);
+    let Some((_, index)) = best else {
+        return false;
+    };
+    if let Some(candidate) = GRANT_SOURCES.get(index) {
+        let _ = GRANTS.remove(candidate);
+    }
+    let added = replace(source, grants);
+    if added {
+        let _ = GRANT_SOURCES.set(index, source, 0);
+    }
+    added
+}
+
+#[inline(always)]
+fn lock_patiently(key: &ConnectionsKey, now: Boottime) -> bool {
+    for _ in 0..LOCK_TRIES {
+        if lock(key, now) {
+            return true;
+        }
+    }
+    false
+}
+
+/// Takes the lock, also from somebody who has held it for longer than anybody does.
+#[inline(always)]
+pub fn lock(key: &ConnectionsKey, now: Boottime) -> bool {
+    if LOCKS.insert(key, now.nanoseconds(), BPF_NOEXIST as u64).is_ok() {
+        return true;
+    }
+    // SAFETY: a torn time can only make the lock look held, or be given back one turn early after it was reused.
+    let since = match unsafe { LOCKS.get(key) } {
+        Some(since) => *since,
+        None => return false,
+    };
+    if now.nanoseconds().saturating_sub(since) > LOCK_LIFE {
+        // Whoever removes it does not have it yet: the next try decides.
+        let _ = LOCKS.remove(key);
+    }
+    false
+}
+
+#[inline(always)]
+pub fn unlock(key: &ConnectionsKey) {
+    let _ = LOCKS.remove(key);
+}

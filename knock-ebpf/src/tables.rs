@@ -1,0 +1,228 @@
+//! The core's look-ups, answered by BPF maps.
+
+use core::cell::Cell;
+use core::ops::Deref;
+
+use aya_ebpf::helpers::bpf_ktime_get_boot_ns;
+use aya_ebpf::maps::lpm_trie::Key;
+use aya_ebpf::programs::XdpContext;
+use knock_common::address::Address;
+use knock_common::attempt::AttemptSet;
+use knock_common::connection::{Connections, ConnectionsKey};
+use knock_common::event::Event;
+use knock_common::flow::FlowSet;
+use knock_common::grant::SourceGrants;
+use knock_common::hash::HashKey;
+use knock_common::port::Protocol;
+use knock_common::rules::{
+    Control, Door, DoorKey, Edge, EdgeKey, Hit, HitKey, OccurrenceKey, Occurrences, PortEntry, RelationKey,
+    Rules, Slot, State, StateKey, TargetKey, Trust, TrustedKey, listener_bit, port_index,
+};
+use knock_common::tables::{TableFull, Tables, TakenKey};
+use knock_common::time::Boottime;
+
+use crate::word::MapWord;
+use crate::{grants, maps, report};
+
+/// The maps, as they are for one packet.
+pub struct KernelTables<'a> {
+    context: &'a XdpContext,
+    control: &'a Control,
+    slot: Slot,
+    rules: &'a Rules,
+    /// 0: not read yet.
+    now: Cell<u64>,
+}
+
+impl<'a> KernelTables<'a> {
+    #[inline(always)]
+    pub fn of(context: &'a XdpContext) -> Option<Self> {
+        let control = maps::CONTROL.get(0)?;
+        let slot = control.active_slot & 1;
+        let rules = maps::RULES.get(slot)?;
+        Some(Self { context, control, slot, rules, now: Cell::new(0) })
+    }
+}
+
+impl Tables for KernelTables<'_> {
+    type Word = MapWord;
+
+    #[inline(always)]
+    fn now(&self) -> Boottime {
+        if self.now.get() == 0 {
+            // SAFETY: the helper has no preconditions.
+            self.now.set(unsafe { bpf_ktime_get_boot_ns() });
+        }
+        Boottime::from_nanoseconds(self.now.get())
+    }
+
+    #[inline(always)]
+    fn hash_key(&self) -> &HashKey {
+        &self.control.hash_key
+    }
+
+    #[inline(always)]
+    fn slot(&self) -> Slot {
+        self.slot
+    }
+
+    #[inline(always)]
+    fn rules(&self) -> &Rules {
+        self.rules
+    }
+
+    #[inline(always)]
+    fn port(&self, protocol: Protocol, number: u16) -> PortEntry {
+        match maps::PORTS.get(port_index(self.slot, protocol, number)) {
+            Some(entry) => *entry,
+            None => PortEntry::default(),
+        }
+    }
+
+    #[inline(always)]
+    fn hit(&self, key: &HitKey) -> Option<Hit> {
+        // SAFETY: rules of the slot that holds are not written.
+        unsafe { maps::HITS.get(key) }.copied()
+    }
+
+    #[inline(always)]
+    fn edge(&self, key: &EdgeKey) -> Option<Edge> {
+        // SAFETY: rules of the slot that holds are not written.
+        unsafe { maps::EDGES.get(key) }.copied()
+    }
+
+    #[inline(always)]
+    fn state(&self, key: &StateKey) -> Option<State> {
+        // SAFETY: rules of the slot that holds are not written.
+        unsafe { maps::STATES.get(key) }.copied()
+    }
+
+    #[inline(always)]
+    fn occurrences(&self, key: &OccurrenceKey) -> Option<Occurrences> {
+        // SAFETY: rules of the slot that holds are not written.
+        unsafe { maps::OCCURRENCES.get(key) }.copied()
+    }
+
+    #[inline(always)]
+    fn door(&self, key: &DoorKey) -> Option<Door> {
+        // SAFETY: rules of the slot that holds are not written.
+        unsafe { maps::DOORS.get(key) }.copied()
+    }
+
+    #[inline(always)]
+    fn related(&self, key: &RelationKey) -> bool {
+        maps::RELATIONS.get_ptr(key).is_some()
+    }
+
+    #[inline(always)]
+    fn target_class(&self, destination: &Address) -> u32 {
+        let key = TargetKey { slot: self.slot as u64, address: *destination };
+        // SAFETY: rules of the slot that holds are not written.
+        match unsafe { maps::TARGETS.get(key) } {
+            Some(class) => *class,
+            None => 0,
+        }
+    }
+
+    #[inline(always)]
+    fn trust(&self, source: &Address) -> Option<Trust> {
+        let data = TrustedKey { slot: self.slot.to_be_bytes(), address: source.octets() };
+        maps::TRUSTED.get(Key::new(8 * size_of::<TrustedKey>() as u32, data)).copied()
+    }
+
+    #[inline(always)]
+    fn has_listener(&self, protocol: Protocol, number: u16) -> bool {
+        let (word, bit) = listener_bit(protocol, number);
+        matches!(maps::LISTENERS.get(word), Some(bits) if bits >> bit & 1 != 0)
+    }
+
+    #[inline(always)]
+    fn attempt_sets(&self) -> u32 {
+        maps::ATTEMPT_SETS.load()
+    }
+
+    #[inline(always)]
+    fn attempt_set(&self, set: u32) -> Option<&AttemptSet<MapWord>> {
+        maps::ATTEMPTS.get(set)
+    }
+
+    #[inline(always)]
+    fn was_taken(&self, key: &TakenKey) -> bool {
+        maps::TAKEN.get_ptr(key).is_some()
+    }
+
+    #[inline(always)]
+    fn remember_taken(&self, key: &TakenKey) {
+        // An LRU map always finds room.
+        let _ = maps::TAKEN.insert(key, 1, 0);
+    }
+
+    #[inline(always)]
+    fn flow_sets(&self) -> u32 {
+        maps::FLOW_SETS.load()
+    }
+
+    #[inline(always)]
+    fn flow_set(&self, set: u32) -> Option<&FlowSet<MapWord>> {
+        maps::FLOWS.get(set)
+    }
+
+    #[inline(always)]
+    fn grants(&self, source: &Address) -> Option<impl Deref<Target = SourceGrants> + '_> {
+        // SAFETY: an entry that is reused meanwhile names another source, which readers check.
+        unsafe { maps::GRANTS.get(source) }
+    }
+
+    #[inline(always)]
+    fn change_grants<R>(
+        &self,
+        source: &Address,
+        change: impl FnOnce(&mut SourceGrants) -> R,
+    ) -> Result<R, TableFull> {
+        grants::change(source, self.now(), change)
+    }
+
+    #[inline(always)]
+    fn allow_connections(&self, key: &ConnectionsKey, limit: u32) {
+        if let Some(scratch) = maps::CONNECTIONS_SCRATCH.get_ptr_mut(0) {
+            // SAFETY: the value is this CPU's own, and the program is not interrupted by itself.
+            let scratch = unsafe { &mut *scratch };
+            scratch.reset(limit);
+            // An LRU map always finds room.
+            let _ = maps::CONNECTIONS.insert(key, &*scratch, 0);
+        }
+    }
+
+    #[inline(always)]
+    fn change_connections<R>(
+        &self,
+        key: &ConnectionsKey,
+        change: impl FnOnce(&mut Connections) -> R,
+    ) -> Option<R> {
+        if !grants::lock(key, self.now()) {
+            return None;
+        }
+        let result = match maps::CONNECTIONS.get_ptr_mut(key) {
+            // SAFETY: only the holder of the key's lock changes its entry.
+            Some(connections) => Some(change(unsafe { &mut *connections })),
+            None => None,
+        };
+        grants::unlock(key);
+        result
+    }
+
+    #[inline(always)]
+    fn report(&self, event: &mut Event) {
+        report::keep_and_signal(self.context, event);
+    }
+
+    #[inline(always)]
+    fn report_stage(&self, event: &Event) {
+        report::signal_stage(self.context, event);
+    }
+
+    #[inline(always)]
+    fn count_suppressed(&self) {
+        report::count_suppressed();
+    }
+}
