@@ -10,6 +10,8 @@ use super::port::WaitPort;
 /// How long is waited for an answer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
+    /// Before the first try: packets that follow each other closely may be handled in another order.
+    pub first: Duration,
     /// From one try to the next.
     pub every: Duration,
     /// For one try. A dropped SYN is sent again by the kernel after a second only: a new try is faster.
@@ -19,6 +21,7 @@ pub(super) struct Patience {
 
 impl Patience {
     pub(super) const DEFAULT: Self = Self {
+        first: Duration::from_millis(5),
         every: Duration::from_millis(100),
         each: Duration::from_millis(500),
         total: Duration::from_secs(5),
@@ -29,6 +32,7 @@ impl Patience {
 pub(super) fn any_answers(addresses: &[SocketAddr], port: WaitPort, patience: Patience) -> bool {
     let deadline = Instant::now() + patience.total;
     let answered = AtomicBool::new(false);
+    thread::sleep(patience.first);
     thread::scope(|scope| {
         for &(mut address) in addresses {
             address.set_port(port.number());
