@@ -15,10 +15,10 @@ pub fn complete<T: Tables>(tables: &T, source: &Address, door: DoorId) {
     let Some(rule) = tables.door(&DoorKey { slot, door }) else {
         return;
     };
-    open(tables, source, door, &rule);
     if rule.revokes != 0 {
         revoke(tables, source, door);
     }
+    open(tables, source, door, &rule);
 }
 
 /// Writes the grant, where the door gives one, and reports what came of it.

@@ -214,8 +214,8 @@ impl<W: Word> FlowSet<W> {
     }
 
     /// Records a connection: in the place of an older record of its own, of an expired flow, of a half-open one of the
-    /// same address, or of the oldest half-open one. An established flow stays as it is: a forged SYN must not make it
-    /// half-open. `false`: the set is full of live connections.
+    /// same address, or of the oldest half-open one. A connection that lives takes over the SYN's sequence number alone: a
+    /// forged SYN must not make it half-open. `false`: the set is full of live connections.
     #[inline(always)]
     pub fn record(
         &self,
@@ -230,7 +230,10 @@ impl<W: Word> FlowSet<W> {
         for (way, entry) in self.entries.iter().enumerate() {
             let own = entry.tag.load() == identity.tag;
             let rank = match entry.read(now) {
-                Some(Flow { phase: Phase::Established, .. }) if own => return true,
+                Some(Flow { phase: Phase::Established | Phase::Closing, .. }) if own => {
+                    entry.origin.store(origin(identity, flow));
+                    return true;
+                }
                 _ if own => 0,
                 None => 1,
                 Some(Flow { phase: Phase::HalfOpen, deadline, .. }) => {
@@ -246,7 +249,7 @@ impl<W: Word> FlowSet<W> {
         };
         entry.life.store(0);
         entry.tag.store(identity.tag);
-        entry.origin.store(identity.remote_tag() << 32 | flow.sequence_number as u64);
+        entry.origin.store(origin(identity, flow));
         entry.life.store(life(now + lives.of(flow.phase), flow.phase, flow.grant));
         true
     }
@@ -268,6 +271,11 @@ impl<W: Word> FlowSet<W> {
         let now = now.milliseconds();
         self.entries.iter().filter_map(move |entry| entry.read(now))
     }
+}
+
+#[inline(always)]
+const fn origin(identity: FlowIdentity, flow: &NewFlow) -> u64 {
+    identity.remote_tag() << 32 | flow.sequence_number as u64
 }
 
 #[inline(always)]

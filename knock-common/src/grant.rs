@@ -54,7 +54,9 @@ pub struct Grant {
     granted_by: u8,
     /// 1: a connection under it has been seen to live.
     used: u8,
-    padding: [u8; 3],
+    padding: u8,
+    /// When an extension was last reported, as [`report_second`]; 0: never.
+    reported_at: u16,
 }
 
 /// What a grant opens.
@@ -73,7 +75,8 @@ impl Grant {
         protocol: 0,
         granted_by: 0,
         used: 0,
-        padding: [0; 3],
+        padding: 0,
+        reported_at: 0,
     };
 
     /// Whether anything was ever granted here; it may have passed.
@@ -113,6 +116,12 @@ impl Grant {
     }
 }
 
+/// The second that `now` lies in, in 16 bits; never 0. Two that are alike by chance lie 18 hours apart.
+#[inline(always)]
+const fn report_second(now: Boottime) -> u16 {
+    (now.seconds() % 0xffff) as u16 + 1
+}
+
 /// All grants of one source: the value of its entry in the table of grants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
@@ -127,7 +136,7 @@ pub struct SourceGrants {
 pub enum Change {
     /// There was none, or it had passed.
     Opened(Deadline),
-    /// It was valid and lasts longer now. `again`: for the second time within a second.
+    /// It was valid and lasts longer now. `again`: an extension within this second was reported before.
     Extended { deadline: Deadline, again: bool },
     /// The source holds [`GRANTS_PER_SOURCE`] valid ones already.
     Full,
@@ -189,7 +198,7 @@ impl SourceGrants {
             return Change::Full;
         };
         let extends = same && !slot.deadline().passed(now);
-        let again = extends && slot.granted_at == now.seconds();
+        let again = extends && slot.reported_at == report_second(now);
         let deadline = if extends { slot.deadline().later(deadline) } else { deadline };
         *slot = Grant {
             deadline: deadline.nanoseconds(),
@@ -199,7 +208,8 @@ impl SourceGrants {
             protocol,
             granted_by: granted_by as u8,
             used: if extends { slot.used } else { 0 },
-            padding: [0; 3],
+            padding: 0,
+            reported_at: if extends { report_second(now) } else { 0 },
         };
         if extends { Change::Extended { deadline, again } } else { Change::Opened(deadline) }
     }
@@ -284,6 +294,10 @@ mod tests {
         let mut grants = SourceGrants::none(SOURCE);
         let sooner = Deadline::at(Boottime::from_milliseconds(110_000));
         grants.grant(Granted::Door(1), GrantedBy::Knock, LATER, NOW, &search());
+        assert_eq!(
+            grants.grant(Granted::Door(1), GrantedBy::Knock, sooner, NOW, &search()),
+            Change::Extended { deadline: LATER, again: false }
+        );
         assert_eq!(
             grants.grant(Granted::Door(1), GrantedBy::Knock, sooner, NOW, &search()),
             Change::Extended { deadline: LATER, again: true }
