@@ -3,17 +3,10 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+pub use crate::commands::CommandLine;
+
 use super::report::Fault;
 use super::tree::{Node, Value};
-
-/// `%IP%` is not yet replaced.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CommandLine {
-    /// For `/bin/sh -c`.
-    Shell(String),
-    /// A program and its arguments; at least the program.
-    Direct(Vec<String>),
-}
 
 /// A command, which may differ for IPv6 sources.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::collections::HashMap as StdHashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use aya::maps::lpm_trie::LpmTrie;
-use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, PerfEventArray};
+use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, PerCpuHashMap, PerfEventArray};
 use knock_common::address::Address;
 use knock_common::attempt::AttemptSet;
 use knock_common::connection::{Connections, ConnectionsKey};
@@ -15,8 +15,8 @@ use knock_common::grant::{Change, Granted, GrantedBy, SourceGrants};
 use knock_common::port::Protocol;
 use knock_common::reason::{REASON_SLOTS, Reason};
 use knock_common::rules::{
-    Control, Door, DoorKey, Edge, EdgeKey, Hit, HitKey, OccurrenceKey, PORT_ENTRIES, RelationKey, Rules,
-    State, StateKey, TargetKey, TrustedKey, listener_bit,
+    Control, Door, DoorId, DoorKey, Edge, EdgeKey, Hit, HitKey, OccurrenceKey, PORT_ENTRIES, RelationKey,
+    Rules, State, StateKey, TargetKey, TrustedKey, listener_bit,
 };
 use knock_common::search::Search;
 use knock_common::tables::TableFull;
@@ -51,6 +51,7 @@ pub struct Maps {
     serials: PerCpuArray<MapData, u64>,
     counters: PerCpuArray<MapData, Shared<[u64; REASON_SLOTS]>>,
     drops: PerCpuArray<MapData, Shared<DropRecord>>,
+    openings: PerCpuHashMap<MapData, DoorId, u64>,
     sizes: TableSizes,
 }
 
@@ -139,6 +140,7 @@ impl Maps {
             serials: typed!("SERIALS"),
             counters: typed!("COUNTERS"),
             drops: typed!("DROPS"),
+            openings: typed!("OPENINGS"),
             sizes,
         })
     }
@@ -329,6 +331,11 @@ impl Maps {
             .collect();
         drops.sort_by_key(|drop| (std::cmp::Reverse(drop.packets), drop.reason, drop.port));
         Ok(drops)
+    }
+
+    /// How often a door was opened.
+    pub fn openings(&self, door: DoorId) -> u64 {
+        self.openings.get(&door, 0).map_or(0, |per_cpu| per_cpu.iter().sum())
     }
 
     /// Each CPU's last serial number.

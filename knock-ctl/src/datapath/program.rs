@@ -49,6 +49,7 @@ const PINNED_MAPS: &[&str] = &[
     "CONNECTIONS_SCRATCH",
     "SEARCH",
     "PACKET",
+    "OPENINGS",
     "UNFOLLOWED",
 ];
 
@@ -132,6 +133,7 @@ impl Program {
             ("RELATIONS", sizes.rules),
             ("TARGETS", sizes.rules),
             ("TRUSTED", sizes.rules),
+            ("OPENINGS", sizes.rules),
             ("ATTEMPTS", sizes.attempt_sets),
             ("TAKEN", sizes.taken),
             ("FLOWS", sizes.flow_sets),
