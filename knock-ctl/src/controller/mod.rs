@@ -1,1 +1,77 @@
+//! The controller: puts rules in force, keeps watch, and runs commands. The filter works without it.
 
+mod bring_up;
+mod completions;
+mod connections;
+mod doors;
+mod notice;
+mod perf;
+mod socket;
+mod watch;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+
+use crate::config::{self, Mode};
+use crate::datapath::Variant;
+
+pub use notice::Notice;
+pub use socket::{Request, SocketError, ask, follow_events};
+
+/// What `attach` was called with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Empty: those of the configuration.
+    pub interfaces: Vec<String>,
+    pub config: PathBuf,
+    /// `None`: that of the configuration.
+    pub mode: Option<Mode>,
+    /// Enforce nothing, whatever the configuration says.
+    pub audit: bool,
+    /// Log each packet's verdict.
+    pub trace: bool,
+}
+
+/// Attaches the filter and stays as its controller, until it is told to end.
+pub fn run(options: &Options) -> Result<ExitCode> {
+    let mut loaded = config::load(&options.config)?;
+    for warning in &loaded.warnings {
+        log::warn!("{warning}");
+    }
+    loaded.config.filter.enforce &= !options.audit;
+    if let Some(mode) = options.mode {
+        loaded.config.filter.mode = mode;
+    }
+    bring_up::require_privilege()?;
+    bring_up::require_kernel()?;
+    let interfaces = bring_up::interfaces(&options.interfaces, &loaded.config.filter)?;
+    let variant = if options.trace { Variant::Trace } else { Variant::Plain };
+    let attached = bring_up::bring_up(loaded, &interfaces, variant)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the controller's event loop")?;
+    runtime.block_on(watch::watch(attached))
+}
+
+/// Takes the filter off without a controller. No names: everywhere.
+pub fn detach_alone(names: &[String]) -> Result<Vec<String>> {
+    use crate::datapath::{Pins, detach};
+
+    let pins = Pins::of_this_namespace()?;
+    if !pins.exist() {
+        bail!("the filter is not attached in this network namespace");
+    }
+    let attached = pins.linked_interfaces();
+    let mut taken_off = Vec::new();
+    for index in bring_up::indices(names, &attached)? {
+        detach(&pins, index)?;
+        taken_off.push(bring_up::interface_name(index));
+    }
+    if pins.linked_interfaces().is_empty() {
+        pins.remove()?;
+    }
+    Ok(taken_off)
+}

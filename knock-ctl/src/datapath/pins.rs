@@ -25,6 +25,11 @@ impl Pins {
         Ok(Self { namespace: Path::new(BPFFS).join("knock").join(format!("net-{inode}")) })
     }
 
+    /// `net-INODE`.
+    pub fn namespace(&self) -> String {
+        self.namespace.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
     fn layout(&self) -> PathBuf {
         self.namespace.join(format!("v{LAYOUT_VERSION}"))
     }

@@ -91,6 +91,14 @@ impl Opens {
         matches!(self, Self::Ports(ports) if ports.is_empty())
     }
 
+    /// As the configuration writes them.
+    pub fn names(&self) -> Vec<String> {
+        match self {
+            Self::Ports(ports) => ports.iter().map(ToString::to_string).collect(),
+            Self::Any => vec!["any".to_owned()],
+        }
+    }
+
     /// The ports that are opened by name.
     pub fn named(&self) -> &[PortRange] {
         match self {

@@ -1,0 +1,336 @@
+//! Which doors are open for whom, and the commands that go with their opening and closing.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use knock_common::address::Address;
+use knock_common::rules::DoorId;
+use knock_common::time::{Boottime, Deadline};
+
+use crate::commands::{CommandKind, CommandOutcome, CommandRequest, CommandResult, CommandRunner};
+use crate::config::{Config, Door, OpenFor, Opens};
+use crate::journal::{Journal, OpenDoor as JournalledDoor, Opening, Record, StopDue};
+use crate::rules::door_ids;
+
+use super::notice::Notice;
+
+/// Completions that were not noticed for longer are not acted on: the source has long given up.
+const STALE: Duration = Duration::from_secs(10);
+
+/// A door that is open for a source.
+#[derive(Clone, Debug)]
+struct OpenDoor {
+    /// When the grant ends, or, where there is none, when the stop command is due.
+    deadline: Deadline,
+    /// It has a grant, or had one: then the table of grants says how long it is open.
+    granted: bool,
+    /// Set where a stop command is due.
+    opening: Option<Opening>,
+}
+
+/// All open doors. A door is open while it has a valid grant or a stop command due.
+pub(super) struct Doors {
+    config: HashMap<DoorId, Door>,
+    open: BTreeMap<(Address, DoorId), OpenDoor>,
+    journal: Journal,
+    runner: CommandRunner,
+    /// Openings whose stop command waits or runs, oldest first.
+    stopping: HashMap<(IpAddr, String), Vec<Opening>>,
+    /// Stop commands that found no room in the queue.
+    refused_stops: Vec<CommandRequest>,
+    notices: Vec<Notice>,
+}
+
+impl Doors {
+    pub(super) fn new(config: &Config, journal: Journal, runner: CommandRunner) -> Self {
+        let ids = door_ids(config.doors.iter().map(|door| door.name.as_str()));
+        Self {
+            config: ids.into_iter().zip(config.doors.iter().cloned()).collect(),
+            open: BTreeMap::new(),
+            journal,
+            runner,
+            stopping: HashMap::new(),
+            refused_stops: Vec::new(),
+            notices: Vec::new(),
+        }
+    }
+
+    /// What happened since the last call.
+    pub(super) fn take_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
+    }
+
+    /// A door's name, for the log.
+    pub(super) fn name(&self, door: DoorId) -> String {
+        self.config.get(&door).map_or_else(|| format!("unknown-{door:08x}"), |door| door.name.to_string())
+    }
+
+    /// Takes up the doors that an earlier controller left open.
+    pub(super) fn resume(&mut self, left_open: Vec<JournalledDoor>) {
+        let ids: HashMap<String, DoorId> =
+            self.config.iter().map(|(id, door)| (door.name.to_string(), *id)).collect();
+        for JournalledDoor { opening, stop } in left_open {
+            let Some(&door) = ids.get(&opening.door) else {
+                log::warn!(
+                    "{}: {}: the door is no more, and neither is its stop command",
+                    opening.address,
+                    opening.door
+                );
+                self.record(&[Record::Closed { opening }]);
+                continue;
+            };
+            let deadline = match stop {
+                StopDue::Now => Deadline::PASSED,
+                StopDue::At(nanoseconds) => Deadline::from_nanoseconds(nanoseconds),
+                StopDue::WhenRevoked => Deadline::FOREVER,
+            };
+            let granted = self.config.get(&door).is_some_and(|door| !door.opens.is_nothing());
+            let key = (opening.address, door);
+            self.open.insert(key, OpenDoor { deadline, granted, opening: Some(opening) });
+        }
+    }
+
+    /// A sequence is complete: `deadline` is the grant's end, if there is a grant.
+    pub(super) fn completed(
+        &mut self,
+        source: Address,
+        door: DoorId,
+        time: Boottime,
+        deadline: Option<Deadline>,
+        now: Boottime,
+    ) {
+        let name = self.name(door);
+        if let Some(open) = self.open.get(&(source, door)) {
+            // Noticed before in the table of grants, or a door without grant whose stop command is still due: it stays open.
+            let deadline = deadline.unwrap_or_else(|| self.stop_deadline(door, time));
+            let later = open.deadline.later(deadline);
+            return self.extend(source, door, later);
+        }
+        if now.nanoseconds().saturating_sub(time.nanoseconds()) > STALE.as_nanos() as u64 {
+            log::warn!(
+                "{source}: {name}: opened while no controller ran; missed, its start command is not run"
+            );
+            self.notices
+                .push(Notice::of("lost", source.to_ip(), &name).reason("the opening was noticed too late"));
+            if let Some(deadline) = deadline {
+                self.open.insert((source, door), OpenDoor { deadline, granted: true, opening: None });
+            }
+            return;
+        }
+        self.open_now(source, door, time, deadline);
+    }
+
+    fn open_now(&mut self, source: Address, door: DoorId, time: Boottime, deadline: Option<Deadline>) {
+        let name = self.name(door);
+        log::info!("{source}: {name}: OPEN SESAME");
+        self.notices.push(Notice::of("open", source.to_ip(), &name));
+        let Some(rule) = self.config.get(&door).cloned() else {
+            return;
+        };
+        let has_stop = rule.commands.stop_for(&source.to_ip()).is_some();
+        let until = deadline.unwrap_or_else(|| self.stop_deadline(door, time));
+        let opening = has_stop.then(|| self.journal.opening(source, &name, time.nanoseconds()));
+        if let Some(opening) = &opening {
+            self.record(&[Record::Opened { opening: opening.clone(), stop_due: stop_due(until) }]);
+        }
+        if has_stop || deadline.is_some() {
+            let granted = deadline.is_some();
+            self.open.insert((source, door), OpenDoor { deadline: until, granted, opening });
+        }
+        if let Some(request) = request(&rule, CommandKind::Start, source) {
+            self.submit(request);
+        }
+    }
+
+    /// When a door without grant runs its stop command.
+    fn stop_deadline(&self, door: DoorId, start: Boottime) -> Deadline {
+        let timeout = self.config.get(&door).map_or(Duration::ZERO, |door| door.commands.cmd_timeout);
+        Deadline::at(start.plus_nanoseconds(timeout.as_nanos() as u64))
+    }
+
+    /// The door stays open for longer, or for less long.
+    pub(super) fn extend(&mut self, source: Address, door: DoorId, deadline: Deadline) {
+        let Some(open) = self.open.get_mut(&(source, door)) else {
+            return;
+        };
+        if open.deadline == deadline {
+            return;
+        }
+        open.deadline = deadline;
+        let record =
+            open.opening.clone().map(|opening| Record::Opened { opening, stop_due: stop_due(deadline) });
+        if let Some(record) = record {
+            self.record(&[record]);
+        }
+    }
+
+    pub(super) fn refreshed(&mut self, source: Address, door: DoorId, deadline: Deadline) {
+        let name = self.name(door);
+        log::info!("{source}: {name}: open for longer");
+        self.notices.push(Notice::of("refresh", source.to_ip(), &name));
+        self.note_grant(source, door, deadline, None);
+        self.extend(source, door, deadline);
+    }
+
+    /// A valid grant is there. `fresh`: if it was never noticed, it opens its door now; else an earlier controller has
+    /// opened it.
+    pub(super) fn note_grant(
+        &mut self,
+        source: Address,
+        door: DoorId,
+        deadline: Deadline,
+        fresh: Option<Boottime>,
+    ) {
+        if self.open.contains_key(&(source, door)) {
+            return self.extend(source, door, deadline);
+        }
+        match fresh {
+            Some(time) => self.open_now(source, door, time, Some(deadline)),
+            None => {
+                drop(self.open.insert((source, door), OpenDoor { deadline, granted: true, opening: None }))
+            }
+        }
+    }
+
+    /// When the next door closes.
+    pub(super) fn next_deadline(&self) -> Option<Deadline> {
+        self.open.values().map(|open| open.deadline).filter(|deadline| *deadline != Deadline::FOREVER).min()
+    }
+
+    /// Doors that are open by what is known here but whose time is up.
+    pub(super) fn due(&self, now: Boottime) -> Vec<(Address, DoorId)> {
+        self.open.iter().filter(|(_, open)| open.deadline.passed(now)).map(|(key, _)| *key).collect()
+    }
+
+    /// Everything that is open by a grant.
+    pub(super) fn granted(&self) -> Vec<(Address, DoorId)> {
+        self.open.iter().filter(|(_, open)| open.granted).map(|(key, _)| *key).collect()
+    }
+
+    /// Everything that is open.
+    pub(super) fn all(&self) -> Vec<(Address, DoorId)> {
+        self.open.keys().copied().collect()
+    }
+
+    /// The door is closed: runs the stop command that is due. `event`: "expire" or "close".
+    pub(super) fn close(&mut self, source: Address, door: DoorId, event: &'static str) {
+        let Some(open) = self.open.remove(&(source, door)) else {
+            return;
+        };
+        let name = self.name(door);
+        log::info!("{source}: {name}: closed");
+        self.notices.push(Notice::of(event, source.to_ip(), &name));
+        let Some(opening) = open.opening else {
+            return;
+        };
+        let stop = self.config.get(&door).and_then(|rule| request(rule, CommandKind::Stop, source));
+        let Some(stop) = stop else {
+            return self.record(&[Record::Closed { opening }]);
+        };
+        self.record(&[Record::Stopping { opening: opening.clone() }]);
+        self.stopping.entry((stop.address, stop.door.clone())).or_default().push(opening);
+        self.submit(stop);
+    }
+
+    /// Tries again what found no room.
+    pub(super) fn retry_stops(&mut self) {
+        for stop in std::mem::take(&mut self.refused_stops) {
+            self.submit(stop);
+        }
+    }
+
+    fn submit(&mut self, request: CommandRequest) {
+        let (address, door, kind) = (request.address, request.door.clone(), request.kind);
+        let line = request.command.for_address(address).to_string();
+        match self.runner.submit(request) {
+            Ok(()) => {
+                log::info!("{door}: running command: {line}");
+                self.notices.push(Notice::of("command", address, &door).kind(kind_name(kind)));
+            }
+            Err(refused) => {
+                log::error!("{refused}");
+                self.notices.push(
+                    Notice::of("command_failed", address, &door)
+                        .kind(kind_name(kind))
+                        .reason("too many commands are waiting"),
+                );
+                if kind == CommandKind::Stop {
+                    self.refused_stops.push(*refused.0);
+                }
+            }
+        }
+    }
+
+    /// A command has ended.
+    pub(super) fn ended(&mut self, outcome: CommandOutcome) {
+        let CommandOutcome { door, kind, address, result, .. } = outcome;
+        if !result.succeeded() {
+            let reason = match result {
+                CommandResult::Exited(status) => format!("{status}"),
+                CommandResult::TimedOut => "it took too long and was ended".to_owned(),
+                CommandResult::Failed(error) => format!("{error}"),
+            };
+            log::warn!("{address}: {door}: {} command: {reason}", kind_name(kind));
+            self.notices
+                .push(Notice::of("command_failed", address, &door).kind(kind_name(kind)).reason(reason));
+        }
+        if kind == CommandKind::Stop
+            && let Some(openings) = self.stopping.get_mut(&(address, door))
+            && !openings.is_empty()
+        {
+            let opening = openings.remove(0);
+            self.record(&[Record::Closed { opening }]);
+        }
+    }
+
+    /// Commands that run or wait.
+    pub(super) fn unfinished(&self) -> usize {
+        self.runner.unfinished() + self.refused_stops.len()
+    }
+
+    fn record(&mut self, records: &[Record]) {
+        if let Err(error) = self.journal.append(records) {
+            log::error!("{error}; should the controller die now, a stop command may be lost or run twice");
+        }
+    }
+}
+
+fn stop_due(deadline: Deadline) -> Option<u64> {
+    (deadline != Deadline::FOREVER).then_some(deadline.nanoseconds())
+}
+
+const fn kind_name(kind: CommandKind) -> &'static str {
+    match kind {
+        CommandKind::Start => "start",
+        CommandKind::Stop => "stop",
+        CommandKind::Approve => "approve",
+    }
+}
+
+/// The door's command for this source, if it has one.
+fn request(door: &Door, kind: CommandKind, source: Address) -> Option<CommandRequest> {
+    let address = source.to_ip();
+    let command = match kind {
+        CommandKind::Stop => door.commands.stop_for(&address),
+        _ => door.commands.start_for(&address),
+    }?;
+    let opens = match &door.opens {
+        Opens::Any => "any".to_owned(),
+        Opens::Ports(ports) => ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+    };
+    let open_for = match door.open_for {
+        OpenFor::For(duration) => crate::config::duration::format_duration(duration),
+        OpenFor::Forever => "forever".to_owned(),
+    };
+    Some(CommandRequest {
+        door: door.name.to_string(),
+        kind,
+        command: command.clone(),
+        address,
+        opens,
+        open_for,
+        run_as: door.commands.run_as.clone(),
+        time_limit: door.commands.time_limit,
+    })
+}
