@@ -1,7 +1,8 @@
-//! The project's own tasks: `cargo xtask setup|build|test`.
+//! The project's own tasks: `cargo xtask setup|build|test|demo`.
 
 mod bpf_toolchain;
 mod build;
+mod demo;
 mod setup;
 mod test;
 mod workspace;
@@ -31,6 +32,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Show on this machine, in network namespaces, what knock-ctl does
+    Demo,
 }
 
 fn main() -> ExitCode {
@@ -48,5 +51,6 @@ fn run(task: Task) -> Result<()> {
         Task::Setup => setup::everything(),
         Task::Build => build::release().map(|program| println!("{}", program.display())),
         Task::Test { arguments } => test::all(&arguments),
+        Task::Demo => demo::run(),
     }
 }
