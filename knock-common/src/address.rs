@@ -47,6 +47,11 @@ impl Address {
         [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]
     }
 
+    /// The reverse of [`Address::words`].
+    pub const fn from_words(high: u64, low: u64) -> Self {
+        Self { high, low }
+    }
+
     /// The high and the low 64 bits.
     #[inline(always)]
     pub const fn words(&self) -> (u64, u64) {

@@ -12,6 +12,7 @@ use crate::address::Address;
 use crate::hash::HashKey;
 use crate::port::Protocol;
 use crate::rules::{ROOT, StateId, steps_taken};
+use crate::search::Search;
 use crate::time::Boottime;
 use crate::word::Word;
 
@@ -41,6 +42,15 @@ pub struct Attempt {
     pub hop_limit: u8,
     /// Of its first knock; once it is complete, of its last.
     pub fingerprint: Fingerprint,
+}
+
+impl Attempt {
+    const NONE: Self = Self { state: ROOT, started: 0, hop_limit: 0, fingerprint: Fingerprint(0) };
+
+    #[inline(always)]
+    pub const fn exists(&self) -> bool {
+        self.state != ROOT
+    }
 }
 
 /// What tells a repeated knock from a new one: port, source port and, over TCP, the sequence number, in 20 bits.
@@ -98,19 +108,17 @@ struct Entry<W> {
 
 impl<W: Word> Entry<W> {
     #[inline(always)]
-    fn read(&self) -> Option<(u64, u64, Attempt)> {
+    fn read(&self) -> Attempt {
         let progress = self.progress.load();
         let identity = self.identity.load();
-        let state = (progress >> (STARTED_LOW_BITS + CHECK_BITS)) as u32;
         let started_low = progress >> CHECK_BITS & mask(STARTED_LOW_BITS);
         let started_high = identity >> (FINGERPRINT_BITS + 8) & mask(STARTED_HIGH_BITS);
-        let attempt = Attempt {
-            state,
+        Attempt {
+            state: (progress >> (STARTED_LOW_BITS + CHECK_BITS)) as u32,
             started: started_high << STARTED_LOW_BITS | started_low,
             hop_limit: identity as u8,
             fingerprint: Fingerprint((identity >> 8 & mask(FINGERPRINT_BITS)) as u32),
-        };
-        if state == ROOT { None } else { Some((progress, identity, attempt)) }
+        }
     }
 }
 
@@ -126,40 +134,44 @@ pub struct AttemptSet<W> {
 pub struct Way(usize);
 
 impl<W: Word> AttemptSet<W> {
-    /// The source's attempt, expired or not.
+    /// The source's attempt, expired or not, or one that does not exist.
     #[inline(always)]
-    pub fn find(&self, source: SourceIdentity) -> Option<(Way, Attempt)> {
-        let mut found = None;
+    pub fn find(&self, source: SourceIdentity, search: &Search<W>) -> (Way, Attempt) {
+        search.begin();
         for (way, entry) in self.entries.iter().enumerate() {
             let tag = entry.identity.load() >> (64 - TAG_BITS);
             let check = entry.progress.load() & mask(CHECK_BITS);
             if tag ^ source.tag() | check ^ source.check() == 0 {
-                found = Some(way);
+                search.consider(way, 0);
             }
         }
-        let way = found?;
-        let (_, _, attempt) = self.entries.get(way & (ATTEMPT_WAYS - 1))?.read()?;
-        Some((Way(way), attempt))
+        let way = search.best().unwrap_or(0) & (ATTEMPT_WAYS - 1);
+        let mut attempt = match self.entries.get(way) {
+            Some(entry) => entry.read(),
+            None => Attempt::NONE,
+        };
+        if search.best().is_none() {
+            attempt.state = ROOT;
+        }
+        (Way(way), attempt)
     }
 
     /// Where a new attempt goes: in the place of an expired one, else of the one that has come least far, else of the
     /// oldest. `longest_timeout` is in milliseconds.
     #[inline(always)]
-    pub fn place(&self, now: Boottime, longest_timeout: u32) -> Way {
+    pub fn place(&self, now: Boottime, longest_timeout: u32, search: &Search<W>) -> Way {
         let now = now.milliseconds();
-        let mut best = (0, u64::MAX);
+        search.begin();
         for (way, entry) in self.entries.iter().enumerate() {
-            let rank = match entry.read() {
-                Some((_, _, attempt)) if is_within(now, attempt.started, longest_timeout) => {
-                    (steps_taken(attempt.state) as u64) << 48 | attempt.started
-                }
-                _ => 0,
+            let attempt = entry.read();
+            let rank = if attempt.exists() && is_within(now, attempt.started, longest_timeout) {
+                (steps_taken(attempt.state) as u64) << 48 | attempt.started
+            } else {
+                0
             };
-            if rank < best.1 {
-                best = (way, rank);
-            }
+            search.consider(way, rank);
         }
-        Way(best.0)
+        Way(search.best().unwrap_or(0))
     }
 
     /// Writes an attempt of `source` at `way`.
@@ -194,8 +206,8 @@ impl<W: Word> AttemptSet<W> {
         let now = now.milliseconds();
         self.entries
             .iter()
-            .filter_map(|entry| entry.read().map(|(_, _, attempt)| attempt))
-            .filter(move |attempt| is_within(now, attempt.started, longest_timeout))
+            .map(Entry::read)
+            .filter(move |attempt| attempt.exists() && is_within(now, attempt.started, longest_timeout))
     }
 }
 

@@ -15,10 +15,10 @@ pub fn complete<T: Tables>(tables: &T, source: &Address, door: DoorId) {
     let Some(rule) = tables.door(&DoorKey { slot, door }) else {
         return;
     };
-    open(tables, source, door, &rule);
     if rule.revokes != 0 {
         revoke(tables, source, door);
     }
+    open(tables, source, door, &rule);
 }
 
 /// Writes the grant, where the door gives one, and reports what came of it.
@@ -36,8 +36,9 @@ fn open<T: Tables>(tables: &T, source: &Address, door: DoorId, rule: &Door) {
     };
     // One like it was reported within this second.
     let mut suppressed = false;
-    let change = tables
-        .change_grants(source, |grants| grants.grant(Granted::Door(door), GrantedBy::Knock, deadline, now));
+    let change = tables.add_grants(source, |grants| {
+        grants.grant(Granted::Door(door), GrantedBy::Knock, deadline, now, tables.search())
+    });
     match change {
         Ok(Change::Opened(deadline)) => event.deadline = deadline.nanoseconds(),
         Ok(Change::Extended { deadline, again }) => {
@@ -80,7 +81,7 @@ fn revoke<T: Tables>(tables: &T, source: &Address, closing_door: DoorId) {
         if deadline.passed(now) || !tables.related(&key) {
             continue;
         }
-        if tables.change_grants(source, |grants| grants.revoke(Granted::Door(door), now)) == Ok(true) {
+        if tables.change_grants(source, |grants| grants.revoke(Granted::Door(door), now)) == Some(true) {
             let mut event = Event::new(EventKind::Close, *source, door, now);
             event.deadline = now.nanoseconds();
             tables.report(&mut event);

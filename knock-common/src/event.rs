@@ -75,6 +75,30 @@ impl Event {
         }
     }
 
+    /// From the bytes of a perf buffer's sample, which may have padding behind it. `None`: too few.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (words, _) = bytes.as_chunks::<8>();
+        let [serial, time, deadline, high, low, door_and_kind, detail, ..] = words else {
+            return None;
+        };
+        let halves = |word: &[u8; 8]| {
+            let [a, b, c, d, e, f, g, h] = *word;
+            (u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h]))
+        };
+        let (door, kind) = halves(door_and_kind);
+        let (detail, padding) = halves(detail);
+        Some(Self {
+            serial: u64::from_ne_bytes(*serial),
+            time: u64::from_ne_bytes(*time),
+            deadline: u64::from_ne_bytes(*deadline),
+            source: Address::from_words(u64::from_ne_bytes(*high), u64::from_ne_bytes(*low)),
+            door,
+            kind,
+            detail,
+            padding,
+        })
+    }
+
     #[inline(always)]
     pub const fn refuse(&mut self, refusal: Refusal) {
         self.kind = EventKind::GrantRefused as u32;

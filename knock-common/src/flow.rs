@@ -4,7 +4,9 @@
 //! that a flood which forges one can't crowd out the others.
 
 use crate::address::Address;
+use crate::grant::GRANTS_PER_SOURCE;
 use crate::hash::HashKey;
+use crate::search::Search;
 use crate::time::Boottime;
 use crate::word::Word;
 
@@ -16,6 +18,9 @@ pub const HALF_OPEN_LIFE: u64 = 30_000;
 
 /// A renewal that moves the deadline by less, in milliseconds, is not worth a write.
 const RENEWAL_STEP: u64 = 1024;
+
+const GRANT_SHIFT: u32 = 2;
+const DEADLINE_SHIFT: u32 = 6;
 
 /// How far a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +99,44 @@ const fn sets_of_one_address(sets: u32) -> u32 {
     }
 }
 
+/// Which of its source's grants let a connection in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GrantIndex(u8);
+
+impl GrantIndex {
+    /// Of a connection that no grant let in.
+    pub const NONE: Self = Self(0);
+
+    const LIMITED: u8 = 1 << 3;
+
+    /// `limited`: the grant allows only so many connections.
+    #[inline(always)]
+    pub const fn new(index: usize, limited: bool) -> Self {
+        Self(index as u8 & 7 | if limited { Self::LIMITED } else { 0 })
+    }
+
+    #[inline(always)]
+    pub const fn index(self) -> usize {
+        (self.0 & 7) as usize
+    }
+
+    #[inline(always)]
+    pub const fn is_limited(self) -> bool {
+        self.0 & Self::LIMITED != 0
+    }
+}
+
+const _: () = assert!(GRANTS_PER_SOURCE == 8);
+
+/// A connection to record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewFlow {
+    pub phase: Phase,
+    /// Of the client's SYN.
+    pub sequence_number: u32,
+    pub grant: GrantIndex,
+}
+
 /// A recorded connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flow {
@@ -102,13 +145,14 @@ pub struct Flow {
     pub deadline: u64,
     /// Of the client's SYN.
     pub sequence_number: u32,
+    pub grant: GrantIndex,
 }
 
 #[derive(Default)]
 #[repr(C)]
 struct Entry<W> {
     tag: W,
-    /// Deadline in milliseconds, phase in the two lowest bits.
+    /// Phase in the two lowest bits, grant in the next four, above them the deadline in milliseconds.
     life: W,
     /// Hash of the remote address, sequence number of the SYN.
     origin: W,
@@ -119,9 +163,10 @@ impl<W: Word> Entry<W> {
     fn read(&self, now: u64) -> Option<Flow> {
         let life = self.life.load();
         let phase = Phase::from_bits(life)?;
-        let deadline = life >> 2;
+        let deadline = life >> DEADLINE_SHIFT;
         let sequence_number = self.origin.load() as u32;
-        if deadline <= now { None } else { Some(Flow { phase, deadline, sequence_number }) }
+        let grant = GrantIndex((life >> GRANT_SHIFT) as u8 & 0xf);
+        if deadline <= now { None } else { Some(Flow { phase, deadline, sequence_number, grant }) }
     }
 }
 
@@ -156,58 +201,56 @@ pub struct FlowWay(usize);
 
 impl<W: Word> FlowSet<W> {
     #[inline(always)]
-    pub fn find(&self, flow: FlowIdentity, now: Boottime) -> Option<(FlowWay, Flow)> {
-        let mut found = None;
+    pub fn find(&self, flow: FlowIdentity, now: Boottime, search: &Search<W>) -> Option<(FlowWay, Flow)> {
+        search.begin();
         for (way, entry) in self.entries.iter().enumerate() {
             if entry.tag.load() == flow.tag {
-                found = Some(way);
+                search.consider(way, 0);
             }
         }
-        let way = found?;
+        let way = search.best()?;
         let flow = self.entries.get(way & (FLOW_WAYS - 1))?.read(now.milliseconds())?;
         Some((FlowWay(way), flow))
     }
 
     /// Records a connection: in the place of an older record of its own, of an expired flow, of a half-open one of the
-    /// same address, or of the oldest half-open one. An established flow stays as it is: a forged SYN must not make it
-    /// half-open. `false`: the set is full of live connections.
+    /// same address, or of the oldest half-open one. A connection that lives takes over the SYN's sequence number alone: a
+    /// forged SYN must not make it half-open. `false`: the set is full of live connections.
     #[inline(always)]
     pub fn record(
         &self,
-        flow: FlowIdentity,
-        phase: Phase,
-        sequence_number: u32,
+        identity: FlowIdentity,
+        flow: &NewFlow,
         now: Boottime,
         lives: &FlowLives,
+        search: &Search<W>,
     ) -> bool {
         let now = now.milliseconds();
-        let mut best = (0, u64::MAX);
+        search.begin();
         for (way, entry) in self.entries.iter().enumerate() {
-            let own = entry.tag.load() == flow.tag;
+            let own = entry.tag.load() == identity.tag;
             let rank = match entry.read(now) {
-                Some(Flow { phase: Phase::Established, .. }) if own => return true,
+                Some(Flow { phase: Phase::Established | Phase::Closing, .. }) if own => {
+                    entry.origin.store(origin(identity, flow));
+                    return true;
+                }
                 _ if own => 0,
                 None => 1,
                 Some(Flow { phase: Phase::HalfOpen, deadline, .. }) => {
-                    let others = entry.origin.load() >> 32 != flow.remote_tag();
+                    let others = entry.origin.load() >> 32 != identity.remote_tag();
                     (others as u64 + 1) << 48 | deadline
                 }
                 Some(_) => u64::MAX,
             };
-            if rank < best.1 {
-                best = (way, rank);
-            }
+            search.consider(way, rank);
         }
-        if best.1 == u64::MAX {
-            return false;
-        }
-        let Some(entry) = self.entries.get(best.0 & (FLOW_WAYS - 1)) else {
+        let Some(entry) = search.best().and_then(|way| self.entries.get(way & (FLOW_WAYS - 1))) else {
             return false;
         };
         entry.life.store(0);
-        entry.tag.store(flow.tag);
-        entry.origin.store(flow.remote_tag() << 32 | sequence_number as u64);
-        entry.life.store((now + lives.of(phase)) << 2 | phase as u64);
+        entry.tag.store(identity.tag);
+        entry.origin.store(origin(identity, flow));
+        entry.life.store(life(now + lives.of(flow.phase), flow.phase, flow.grant));
         true
     }
 
@@ -219,7 +262,7 @@ impl<W: Word> FlowSet<W> {
             return;
         }
         if let Some(entry) = self.entries.get(way.0 & (FLOW_WAYS - 1)) {
-            entry.life.store(deadline << 2 | phase as u64);
+            entry.life.store(life(deadline, phase, old.grant));
         }
     }
 
@@ -228,6 +271,16 @@ impl<W: Word> FlowSet<W> {
         let now = now.milliseconds();
         self.entries.iter().filter_map(move |entry| entry.read(now))
     }
+}
+
+#[inline(always)]
+const fn origin(identity: FlowIdentity, flow: &NewFlow) -> u64 {
+    identity.remote_tag() << 32 | flow.sequence_number as u64
+}
+
+#[inline(always)]
+const fn life(deadline: u64, phase: Phase, grant: GrantIndex) -> u64 {
+    deadline << DEADLINE_SHIFT | (grant.0 as u64) << GRANT_SHIFT | phase as u64
 }
 
 const _: () = assert!(size_of::<FlowSet<u64>>() == 384);

@@ -8,6 +8,10 @@ pub trait Frame {
     /// `N` words of 16 bits in network order, from byte `offset` on; `None` where the frame is shorter. `offset` is even:
     /// all headers are made of such words.
     fn words<const N: usize>(&self, offset: usize) -> Option<[u16; N]>;
+
+    /// The same number. In the kernel it has been where the verifier does not follow, which else would examine a loop once
+    /// for each way through its earlier turns.
+    fn unfollowed(&self, number: u64) -> u64;
 }
 
 impl Frame for [u8] {
@@ -18,5 +22,9 @@ impl Frame for [u8] {
     fn words<const N: usize>(&self, offset: usize) -> Option<[u16; N]> {
         let (pairs, _) = self.get(offset..)?.as_chunks::<2>();
         pairs.first_chunk().map(|words: &[[u8; 2]; N]| words.map(u16::from_be_bytes))
+    }
+
+    fn unfollowed(&self, number: u64) -> u64 {
+        number
     }
 }

@@ -3,7 +3,9 @@
 use crate::address::Address;
 use crate::port::Protocol;
 use crate::rules::DoorId;
+use crate::search::Search;
 use crate::time::{Boottime, Deadline};
+use crate::word::Word;
 
 /// Grants that one source may hold.
 pub const GRANTS_PER_SOURCE: usize = 8;
@@ -52,7 +54,9 @@ pub struct Grant {
     granted_by: u8,
     /// 1: a connection under it has been seen to live.
     used: u8,
-    padding: [u8; 3],
+    padding: u8,
+    /// When an extension was last reported, as [`report_second`]; 0: never.
+    reported_at: u16,
 }
 
 /// What a grant opens.
@@ -71,7 +75,8 @@ impl Grant {
         protocol: 0,
         granted_by: 0,
         used: 0,
-        padding: [0; 3],
+        padding: 0,
+        reported_at: 0,
     };
 
     /// Whether anything was ever granted here; it may have passed.
@@ -111,6 +116,12 @@ impl Grant {
     }
 }
 
+/// The second that `now` lies in, in 16 bits; never 0. Two that are alike by chance lie 18 hours apart.
+#[inline(always)]
+const fn report_second(now: Boottime) -> u16 {
+    (now.seconds() % 0xffff) as u16 + 1
+}
+
 /// All grants of one source: the value of its entry in the table of grants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
@@ -125,7 +136,7 @@ pub struct SourceGrants {
 pub enum Change {
     /// There was none, or it had passed.
     Opened(Deadline),
-    /// It was valid and lasts longer now. `again`: for the second time within a second.
+    /// It was valid and lasts longer now. `again`: an extension within this second was reported before.
     Extended { deadline: Deadline, again: bool },
     /// The source holds [`GRANTS_PER_SOURCE`] valid ones already.
     Full,
@@ -167,28 +178,27 @@ impl SourceGrants {
         granted_by: GrantedBy,
         deadline: Deadline,
         now: Boottime,
+        search: &Search<impl Word>,
     ) -> Change {
         let (door, protocol, port) = match granted {
             Granted::Door(door) => (door, 0, 0),
             Granted::Port(protocol, port) => (0, protocol as u8, port),
         };
-        let mut place = None;
+        search.begin();
         for (index, old) in self.grants.iter().enumerate() {
-            let same = old.exists() && old.door == door && old.port == port && old.protocol == protocol;
-            if same {
-                place = Some((index, true));
-            } else if matches!(place, None | Some((_, false))) && old.deadline().passed(now) {
-                place = Some((index, false));
+            if old.exists() && old.door == door && old.port == port && old.protocol == protocol {
+                search.consider(index, 0);
+            } else if old.deadline().passed(now) {
+                search.consider(index, 1);
             }
         }
-        let Some((index, same)) = place else {
-            return Change::Full;
-        };
-        let Some(slot) = self.grants.get_mut(index) else {
+        let same = search.lowest() == 0;
+        let place = search.best().and_then(|index| self.grants.get_mut(index & (GRANTS_PER_SOURCE - 1)));
+        let Some(slot) = place else {
             return Change::Full;
         };
         let extends = same && !slot.deadline().passed(now);
-        let again = extends && slot.granted_at == now.seconds();
+        let again = extends && slot.reported_at == report_second(now);
         let deadline = if extends { slot.deadline().later(deadline) } else { deadline };
         *slot = Grant {
             deadline: deadline.nanoseconds(),
@@ -198,7 +208,8 @@ impl SourceGrants {
             protocol,
             granted_by: granted_by as u8,
             used: if extends { slot.used } else { 0 },
-            padding: [0; 3],
+            padding: 0,
+            reported_at: if extends { report_second(now) } else { 0 },
         };
         if extends { Change::Extended { deadline, again } } else { Change::Opened(deadline) }
     }
@@ -224,18 +235,21 @@ impl SourceGrants {
         }
     }
 
-    /// How readily the whole entry is given up for a new source, lower first; `None`: never.
+    /// How readily the whole entry is given up for a new source, lower first; `u64::MAX`: never.
+    ///
+    /// `unfollowed` is as [`crate::frame::Frame::unfollowed`].
     #[inline(always)]
-    pub fn eviction_rank(&self, now: Boottime) -> Option<u32> {
-        let mut rank = Some(0);
+    pub fn eviction_rank(&self, now: Boottime, unfollowed: impl Fn(u64) -> u64) -> u64 {
+        let mut rank = 0;
         for grant in &self.grants {
-            if grant.deadline().passed(now) {
-                continue;
-            }
-            rank = match rank {
-                Some(highest) if !grant.is_used() => Some(highest.max(grant.granted_at.saturating_add(1))),
-                _ => None,
+            let own = if grant.deadline().passed(now) {
+                0
+            } else if grant.is_used() {
+                u64::MAX
+            } else {
+                grant.granted_at as u64 + 1
             };
+            rank = unfollowed(rank.max(own));
         }
         rank
     }
@@ -248,36 +262,49 @@ const _: () = {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicU64;
+
     use super::*;
 
     const SOURCE: Address = Address::from_v4([192, 0, 2, 7]);
     const NOW: Boottime = Boottime::from_milliseconds(100_000);
     const LATER: Deadline = Deadline::at(Boottime::from_milliseconds(130_000));
 
+    fn search() -> Search<AtomicU64> {
+        Search::default()
+    }
+
     #[test]
     fn a_ninth_grant_is_refused_until_one_has_passed() {
         let mut grants = SourceGrants::none(SOURCE);
         for door in 1..=8 {
-            let change = grants.grant(Granted::Door(door), GrantedBy::Knock, LATER, NOW);
+            let change = grants.grant(Granted::Door(door), GrantedBy::Knock, LATER, NOW, &search());
             assert_eq!(change, Change::Opened(LATER));
         }
-        assert_eq!(grants.grant(Granted::Door(9), GrantedBy::Knock, LATER, NOW), Change::Full);
+        assert_eq!(grants.grant(Granted::Door(9), GrantedBy::Knock, LATER, NOW, &search()), Change::Full);
         assert!(grants.revoke(Granted::Door(3), NOW));
-        assert_eq!(grants.grant(Granted::Door(9), GrantedBy::Knock, LATER, NOW), Change::Opened(LATER));
+        assert_eq!(
+            grants.grant(Granted::Door(9), GrantedBy::Knock, LATER, NOW, &search()),
+            Change::Opened(LATER)
+        );
     }
 
     #[test]
     fn an_extension_never_shortens_and_reports_a_second_one_in_the_same_second() {
         let mut grants = SourceGrants::none(SOURCE);
         let sooner = Deadline::at(Boottime::from_milliseconds(110_000));
-        grants.grant(Granted::Door(1), GrantedBy::Knock, LATER, NOW);
+        grants.grant(Granted::Door(1), GrantedBy::Knock, LATER, NOW, &search());
         assert_eq!(
-            grants.grant(Granted::Door(1), GrantedBy::Knock, sooner, NOW),
+            grants.grant(Granted::Door(1), GrantedBy::Knock, sooner, NOW, &search()),
+            Change::Extended { deadline: LATER, again: false }
+        );
+        assert_eq!(
+            grants.grant(Granted::Door(1), GrantedBy::Knock, sooner, NOW, &search()),
             Change::Extended { deadline: LATER, again: true }
         );
         let next_second = Boottime::from_milliseconds(101_000);
         assert_eq!(
-            grants.grant(Granted::Door(1), GrantedBy::Knock, Deadline::FOREVER, next_second),
+            grants.grant(Granted::Door(1), GrantedBy::Knock, Deadline::FOREVER, next_second, &search()),
             Change::Extended { deadline: Deadline::FOREVER, again: false }
         );
     }
@@ -286,7 +313,7 @@ mod tests {
     fn revoking_is_idempotent() {
         let mut grants = SourceGrants::none(SOURCE);
         let port = Granted::Port(Protocol::Udp, 53);
-        grants.grant(port, GrantedBy::Admin, LATER, NOW);
+        grants.grant(port, GrantedBy::Admin, LATER, NOW, &search());
         assert!(!grants.revoke(Granted::Port(Protocol::Tcp, 53), NOW));
         assert!(grants.revoke(port, NOW));
         assert!(!grants.revoke(port, NOW));
@@ -295,10 +322,10 @@ mod tests {
     #[test]
     fn used_grants_are_never_given_up_and_passed_ones_first() {
         let mut grants = SourceGrants::none(SOURCE);
-        grants.grant(Granted::Door(1), GrantedBy::Knock, LATER, NOW);
-        assert_eq!(grants.eviction_rank(NOW), Some(101));
-        assert_eq!(grants.eviction_rank(Boottime::from_milliseconds(130_000)), Some(0));
+        grants.grant(Granted::Door(1), GrantedBy::Knock, LATER, NOW, &search());
+        assert_eq!(grants.eviction_rank(NOW, |rank| rank), 101);
+        assert_eq!(grants.eviction_rank(Boottime::from_milliseconds(130_000), |rank| rank), 0);
         grants.mark_used(0);
-        assert_eq!(grants.eviction_rank(NOW), None);
+        assert_eq!(grants.eviction_rank(NOW, |rank| rank), u64::MAX);
     }
 }

@@ -2,38 +2,33 @@
 
 use core::num::NonZero;
 
-use crate::completion::complete;
 use crate::connection::ConnectionsKey;
 use crate::flags::TcpFlags;
-use crate::flow::{FiveTuple, FlowIdentity, FlowLives, Phase};
-use crate::grant::{GRANTS_PER_SOURCE, Granted};
+use crate::flow::{FiveTuple, Flow, FlowIdentity, FlowLives, GrantIndex, NewFlow, Phase};
+use crate::grant::Granted;
 use crate::matcher;
-use crate::packet::{Content, NoPacket, Packet, Parsed, Segment};
+use crate::packet::{Content, NoPacket, Packet, Segment};
 use crate::port::Protocol;
 use crate::reason::{Reason, Verdict};
 use crate::rules::{DoorId, PortEntry, Relation, RelationKey, RuleOption, TRUST_EVERY_PORT, TRUST_NOBODY};
 use crate::tables::Tables;
 
-/// Decides about a packet, and changes the tables as it calls for.
+/// Decides about what a frame holds, and changes the tables as it calls for. What [`Judgement::completed`] names is to be
+/// opened by [`crate::completion::complete`] afterwards.
 #[inline(always)]
-pub fn judge<T: Tables>(tables: &T, parsed: &Parsed) -> Judgement {
+pub fn judge<T: Tables>(tables: &T, parsed: Result<&Packet, NoPacket>) -> Judgement {
+    let mut completed = None;
     let decided = match parsed {
         Err(NoPacket::NotIp) => Reason::NotIp,
         Err(NoPacket::Malformed) => Reason::Malformed,
-        Ok(packet) => match &packet.content {
+        Ok(packet) => match packet.content() {
             Content::LaterFragment => Reason::Fragment,
             Content::Icmp => Reason::Icmp,
             Content::Other(_) => Reason::OtherProtocol,
-            Content::Segment(segment) => {
-                let (reason, completed) = judge_segment(tables, packet, segment);
-                if let Some(door) = completed {
-                    complete(tables, &packet.source, door.get());
-                }
-                reason
-            }
+            Content::Segment(segment) => judge_segment(tables, packet, segment, &mut completed),
         },
     };
-    Judgement { decided, enforced: tables.rules().has(RuleOption::Enforce) }
+    Judgement { decided, enforced: tables.rules().has(RuleOption::Enforce), completed }
 }
 
 /// What was decided, and whether it is enforced.
@@ -42,6 +37,8 @@ pub struct Judgement {
     /// The rule that applied.
     pub decided: Reason,
     enforced: bool,
+    /// The door whose sequence the packet completes: it is judged as if the grant did not exist yet.
+    pub completed: Option<NonZero<DoorId>>,
 }
 
 impl Judgement {
@@ -60,39 +57,33 @@ fn judge_segment<T: Tables>(
     tables: &T,
     packet: &Packet,
     segment: &Segment,
-) -> (Reason, Option<NonZero<DoorId>>) {
+    completed: &mut Option<NonZero<DoorId>>,
+) -> Reason {
     let entry = tables.port(segment.protocol, segment.destination_port);
     if entry.is(PortEntry::PUBLIC) {
-        return (Reason::Public, None);
+        return Reason::Public;
+    }
+    let protected = entry.is(PortEntry::PROTECTED);
+    if protected && could_be_of_flow(segment) && passes_as_flow(tables, packet, segment) {
+        return Reason::Flow;
     }
     let hit = matcher::hit(tables, packet, segment, entry);
-    let reason = if entry.is(PortEntry::PROTECTED) {
-        judge_protected(tables, packet, segment, entry)
-    } else if hit.is_some() {
-        Reason::Knock
-    } else {
-        Reason::Unlisted
-    };
-    // The packet that completes a sequence is judged as if the grant did not exist yet: the matcher comes last.
-    if segment.fragment || matches!(reason, Reason::Flow) {
-        return (reason, None);
+    if !segment.fragment {
+        *completed = matcher::observe(tables, packet, segment, entry, hit);
     }
-    (reason, matcher::observe(tables, packet, segment, entry, hit))
-}
-
-#[inline(always)]
-fn judge_protected<T: Tables>(tables: &T, packet: &Packet, segment: &Segment, entry: PortEntry) -> Reason {
-    if matches!(segment.protocol, Protocol::Tcp)
-        && !segment.fragment
-        && !segment.opens_connection()
-        && passes_as_flow(tables, packet, segment, entry)
-    {
-        return Reason::Flow;
+    if !protected {
+        return if hit.is_some() { Reason::Knock } else { Reason::Unlisted };
     }
     if tables.rules().has(RuleOption::Trusted) && is_trusted(tables, packet, entry) {
         return Reason::Trusted;
     }
     if passes_as_granted(tables, packet, segment, entry) { Reason::Granted } else { Reason::NoGrant }
+}
+
+/// A SYN without ACK is judged by trust or grant, so that no new connection rides on an old flow.
+#[inline(always)]
+fn could_be_of_flow(segment: &Segment) -> bool {
+    matches!(segment.protocol, Protocol::Tcp) && !segment.fragment && !segment.opens_connection()
 }
 
 #[inline(always)]
@@ -129,17 +120,17 @@ fn flow_lives<T: Tables>(tables: &T) -> FlowLives {
 /// let it pass.
 // A function of its own in the kernel too: a BPF stack frame has 512 bytes.
 #[inline(never)]
-fn passes_as_flow<T: Tables>(tables: &T, packet: &Packet, segment: &Segment, entry: PortEntry) -> bool {
+fn passes_as_flow<T: Tables>(tables: &T, packet: &Packet, segment: &Segment) -> bool {
     let identity = FlowIdentity::of(tables.hash_key(), &five_tuple(packet, segment));
     let Some(set) = tables.flow_set(identity.set(tables.flow_sets())) else {
         return false;
     };
     let now = tables.now();
-    let Some((way, flow)) = set.find(identity, now) else {
+    let Some((way, flow)) = set.find(identity, now, tables.search()) else {
         return false;
     };
     if matches!(flow.phase, Phase::HalfOpen) {
-        confirm_connection(tables, packet, segment, entry, identity);
+        confirm_connection(tables, packet, &flow, identity);
     }
     let ends = segment.flags.intersects(TcpFlags::FIN.union(TcpFlags::RST));
     let phase = match flow.phase {
@@ -151,33 +142,24 @@ fn passes_as_flow<T: Tables>(tables: &T, packet: &Packet, segment: &Segment, ent
     !tables.rules().has(RuleOption::Cut)
 }
 
-/// The client has answered: the grants that opened the port are in use, and a limited one has spent a token.
+/// The client has answered: the grant that let the connection in is in use, and a limited one has spent a token.
 #[inline(always)]
-fn confirm_connection<T: Tables>(
-    tables: &T,
-    packet: &Packet,
-    segment: &Segment,
-    entry: PortEntry,
-    identity: FlowIdentity,
-) {
-    let now = tables.now();
-    for index in 0..GRANTS_PER_SOURCE {
-        let Some(grant) = tables.grants(&packet.source).and_then(|grants| grants.all().get(index).copied())
-        else {
-            return;
-        };
-        if grant.deadline().passed(now) || !opens(tables, grant.granted(), segment, entry) {
-            continue;
-        }
-        if let Granted::Door(door) = grant.granted()
-            && is_limited(tables, door)
-        {
-            let key = ConnectionsKey { source: packet.source, door, padding: 0 };
-            let _ = tables.change_connections(&key, |connections| connections.spend(identity));
-        }
-        if !grant.is_used() {
-            let _ = tables.change_grants(&packet.source, |grants| grants.mark_used(index));
-        }
+fn confirm_connection<T: Tables>(tables: &T, packet: &Packet, flow: &Flow, identity: FlowIdentity) {
+    let index = flow.grant.index();
+    let grant = tables
+        .grants(&packet.source)
+        .and_then(|grants| grants.all().get(index).map(|grant| (grant.granted(), grant.is_used())));
+    let Some((granted, used)) = grant else {
+        return;
+    };
+    if flow.grant.is_limited()
+        && let Granted::Door(door) = granted
+    {
+        let key = ConnectionsKey { source: packet.source, door, padding: 0 };
+        let _ = tables.change_connections(&key, |connections| connections.spend(identity));
+    }
+    if !used {
+        let _ = tables.change_grants(&packet.source, |grants| grants.mark_used(index));
     }
 }
 
@@ -198,9 +180,16 @@ fn opens<T: Tables>(tables: &T, granted: Granted, segment: &Segment, entry: Port
 }
 
 #[inline(always)]
-fn is_limited<T: Tables>(tables: &T, door: u32) -> bool {
-    let slot = tables.slot();
-    tables.related(&RelationKey { slot, relation: Relation::Limits as u32, holder: door, subject: 0 })
+fn is_limited<T: Tables>(tables: &T, granted: Granted) -> bool {
+    match granted {
+        Granted::Port(..) => false,
+        Granted::Door(holder) => tables.related(&RelationKey {
+            slot: tables.slot(),
+            relation: Relation::Limits as u32,
+            holder,
+            subject: 0,
+        }),
+    }
 }
 
 /// Whether a valid grant lets the packet pass. What opens a connection records its flow and, where connections are
@@ -215,43 +204,60 @@ fn passes_as_granted<T: Tables>(tables: &T, packet: &Packet, segment: &Segment, 
         return false;
     }
     let now = tables.now();
-    let mut unlimited = false;
-    let mut limited = 0;
-    for grant in grants.all() {
+    let search = tables.search();
+    search.begin();
+    for (index, grant) in grants.all().iter().enumerate() {
         if grant.deadline().passed(now) || !opens(tables, grant.granted(), segment, entry) {
             continue;
         }
         if !segment.opens_connection() {
             return true;
         }
-        match grant.granted() {
-            Granted::Door(door) if is_limited(tables, door) => limited = door,
-            _ => unlimited = true,
-        }
+        search.consider(index, is_limited(tables, grant.granted()) as u64);
     }
-    if !unlimited && limited == 0 {
+    let Some(index) = search.best() else {
         return false;
-    }
+    };
+    let grant = GrantIndex::new(index, search.lowest() != 0);
     if segment.fragment {
         // Makes no flow, so that it can't be counted either.
-        return unlimited;
+        return !grant.is_limited();
     }
+    match grants.all().get(grant.index()).map(|grant| grant.granted()) {
+        Some(granted) => opens_flow(tables, packet, segment, granted, grant),
+        None => false,
+    }
+}
+
+/// Records the flow that a SYN opens. `false`: it needs a token, and there is none.
+#[inline(always)]
+fn opens_flow<T: Tables>(
+    tables: &T,
+    packet: &Packet,
+    segment: &Segment,
+    granted: Granted,
+    grant: GrantIndex,
+) -> bool {
+    let now = tables.now();
     let identity = FlowIdentity::of(tables.hash_key(), &five_tuple(packet, segment));
     let Some(set) = tables.flow_set(identity.set(tables.flow_sets())) else {
-        return unlimited;
+        return !grant.is_limited();
     };
-    if let Some((_, flow)) = set.find(identity, now)
+    if let Some((_, flow)) = set.find(identity, now, tables.search())
         && flow.sequence_number == segment.sequence_number
     {
         return true;
     }
-    if !unlimited {
-        let key = ConnectionsKey { source: packet.source, door: limited, padding: 0 };
+    if grant.is_limited()
+        && let Granted::Door(door) = granted
+    {
+        let key = ConnectionsKey { source: packet.source, door, padding: 0 };
         let lent = tables.change_connections(&key, |connections| connections.lend(identity, now));
         if lent != Some(true) {
             return false;
         }
     }
-    let recorded = set.record(identity, Phase::HalfOpen, segment.sequence_number, now, &flow_lives(tables));
-    unlimited || recorded
+    let flow = NewFlow { phase: Phase::HalfOpen, sequence_number: segment.sequence_number, grant };
+    let recorded = set.record(identity, &flow, now, &flow_lives(tables), tables.search());
+    recorded || !grant.is_limited()
 }

@@ -26,6 +26,7 @@ pub mod packet;
 pub mod port;
 pub mod reason;
 pub mod rules;
+pub mod search;
 pub mod tables;
 pub mod time;
 pub mod word;

@@ -72,8 +72,8 @@ pub fn observe<T: Tables>(
     }
     let identity = SourceIdentity::of(tables.hash_key(), &packet.source);
     let set = tables.attempt_set(identity.set(tables.attempt_sets()))?;
-    let found = set.find(identity);
-    if found.is_none() && !matches!(hit, Some(hit) if hit.first.next != ROOT) {
+    let (way, attempt) = set.find(identity, tables.search());
+    if !attempt.exists() && !matches!(hit, Some(hit) if hit.first.next != ROOT) {
         return None;
     }
     let now = tables.now();
@@ -84,33 +84,28 @@ pub fn observe<T: Tables>(
         segment.sequence_number,
     );
     let knock = Knock { source: &packet.source, hop_limit: packet.hop_limit, segment, entry, fingerprint };
-    let step = match found {
-        Some((_, attempt)) => step(tables, &knock, &attempt, hit, now),
-        None => fresh(hit),
+    let first = |edge: Edge| Attempt {
+        state: edge.next,
+        started: now.milliseconds(),
+        hop_limit: packet.hop_limit,
+        fingerprint,
     };
-    let (edge, attempt) = match (step, found) {
-        (Step::Begin(edge), _) => (
-            edge,
-            Attempt {
-                state: edge.next,
-                started: now.milliseconds(),
-                hop_limit: packet.hop_limit,
-                fingerprint,
-            },
-        ),
-        (Step::Advance(edge), Some((_, attempt))) => {
-            let fingerprint = if edge.completes == 0 { attempt.fingerprint } else { fingerprint };
-            (edge, Attempt { state: edge.next, fingerprint, ..attempt })
+    let (way, edge, attempt) = if attempt.exists() {
+        match step(tables, &knock, &attempt, hit, now) {
+            Step::Nothing => return None,
+            Step::Reset => {
+                set.forget(way);
+                return None;
+            }
+            Step::Begin(edge) => (way, edge, first(edge)),
+            Step::Advance(edge) => {
+                let fingerprint = if edge.completes == 0 { attempt.fingerprint } else { fingerprint };
+                (way, edge, Attempt { state: edge.next, fingerprint, ..attempt })
+            }
         }
-        (Step::Reset, Some((way, _))) => {
-            set.forget(way);
-            return None;
-        }
-        _ => return None,
-    };
-    let way = match found {
-        Some((way, _)) => way,
-        None => set.place(now, tables.rules().longest_timeout),
+    } else {
+        let edge = hit?.first;
+        (set.place(now, tables.rules().longest_timeout, tables.search()), edge, first(edge))
     };
     if entry.is(PortEntry::REPEATED) {
         tables.remember_taken(&knock.taken_key(&attempt));

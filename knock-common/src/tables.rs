@@ -15,6 +15,7 @@ use crate::rules::{
     Door, DoorKey, Edge, EdgeKey, Hit, HitKey, OccurrenceKey, Occurrences, PortEntry, RelationKey, Rules,
     Slot, State, StateKey, Trust,
 };
+use crate::search::Search;
 use crate::time::Boottime;
 use crate::word::Word;
 
@@ -44,6 +45,8 @@ pub trait Tables {
 
     /// Read lazily, once a rule needs the time.
     fn now(&self) -> Boottime;
+    /// Where searches keep what they find.
+    fn search(&self) -> &Search<Self::Word>;
     fn hash_key(&self) -> &HashKey;
 
     /// The set of rules that holds for this packet.
@@ -73,8 +76,10 @@ pub trait Tables {
     fn flow_set(&self, set: u32) -> Option<&FlowSet<Self::Word>>;
 
     fn grants(&self, source: &Address) -> Option<impl Deref<Target = SourceGrants> + '_>;
+    /// Changes the source's grants as one. `None`: it has none.
+    fn change_grants<R>(&self, source: &Address, change: impl FnOnce(&mut SourceGrants) -> R) -> Option<R>;
     /// Changes the source's grants as one; makes an entry where there is none.
-    fn change_grants<R>(
+    fn add_grants<R>(
         &self,
         source: &Address,
         change: impl FnOnce(&mut SourceGrants) -> R,

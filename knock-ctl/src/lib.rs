@@ -1,11 +1,15 @@
 //! The controller and command line of knock-ctl: port knocking at the network card.
 
+pub mod cli;
 pub mod client;
+pub mod clock;
 pub mod commands;
 pub mod config;
+pub mod controller;
 pub mod datapath;
 pub mod interface;
 pub mod journal;
 pub mod netlink;
 pub mod rules;
+pub mod runtime;
 pub mod sockets;

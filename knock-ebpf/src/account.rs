@@ -3,13 +3,13 @@
 use knock_common::address::Address;
 use knock_common::drops::DropKey;
 use knock_common::judge::Judgement;
-use knock_common::packet::{Content, Parsed};
+use knock_common::packet::{Content, NoPacket, Packet};
 use knock_common::reason::{REASON_SLOTS, Verdict};
 
 use crate::maps::{COUNTERS, DROPS};
 
 #[inline(always)]
-pub fn count(parsed: &Parsed, judgement: &Judgement) {
+pub fn count(parsed: Result<&Packet, NoPacket>, judgement: &Judgement) {
     if let Some(counters) = COUNTERS.get_ptr_mut(0) {
         // SAFETY: the value is this CPU's own, and the program is not interrupted by itself.
         let counters = unsafe { &mut *counters };
@@ -23,9 +23,9 @@ pub fn count(parsed: &Parsed, judgement: &Judgement) {
 }
 
 #[inline(always)]
-fn count_drop(parsed: &Parsed, judgement: &Judgement) {
+fn count_drop(parsed: Result<&Packet, NoPacket>, judgement: &Judgement) {
     let (source, port) = match parsed {
-        Ok(packet) => match packet.content {
+        Ok(packet) => match packet.content() {
             Content::Segment(segment) => (packet.source, Some((segment.protocol, segment.destination_port))),
             _ => (packet.source, None),
         },

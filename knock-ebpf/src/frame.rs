@@ -4,6 +4,9 @@ use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::generated::{bpf_xdp_get_buff_len, bpf_xdp_load_bytes};
 use aya_ebpf::programs::XdpContext;
 use knock_common::frame::Frame;
+use knock_common::word::Word;
+
+use crate::maps::UNFOLLOWED;
 
 /// Headers are looked for below this offset: two VLAN tags, and IPv6 with its extension headers, fit. The bound is what lets
 /// the verifier follow the pointer arithmetic.
@@ -47,6 +50,23 @@ impl Frame for LinearFrame {
         let words = unsafe { (at as *const [u16; N]).read() };
         Some(words.map(u16::from_be))
     }
+
+    #[inline(always)]
+    fn unfollowed(&self, number: u64) -> u64 {
+        unfollowed(number)
+    }
+}
+
+/// The same number, by way of a map.
+#[inline(always)]
+pub fn unfollowed(number: u64) -> u64 {
+    match UNFOLLOWED.get(0) {
+        Some(word) => {
+            word.store(number);
+            word.load()
+        }
+        None => number,
+    }
 }
 
 /// A frame whose tail may lie in further buffers.
@@ -83,5 +103,10 @@ impl Frame for MultiBufferFrame {
             bpf_xdp_load_bytes(self.context, offset as u32, words.as_mut_ptr().cast(), 2 * N as u32)
         };
         if result == 0 { Some(words.map(u16::from_be)) } else { None }
+    }
+
+    #[inline(always)]
+    fn unfollowed(&self, number: u64) -> u64 {
+        unfollowed(number)
     }
 }

@@ -10,43 +10,64 @@ use knock_common::grant::SourceGrants;
 use knock_common::tables::TableFull;
 use knock_common::time::Boottime;
 
-use crate::maps::{GRANT_CAPACITY, GRANT_CURSOR, GRANT_SOURCES, GRANTS, GRANTS_SCRATCH, LOCKS};
+use crate::frame::unfollowed;
+use crate::maps::{GRANT_CAPACITY, GRANT_CURSOR, GRANT_SOURCES, GRANTS, GRANTS_SCRATCH, LOCKS, SEARCH};
 
 /// Sources looked at for one to give up.
-const CANDIDATES: u32 = 64;
+const CANDIDATES: u32 = 32;
 /// Tries to get hold of the lock; another CPU holds it for the length of one insertion.
-const LOCK_TRIES: u32 = 64;
+const LOCK_TRIES: u32 = 16;
 /// Nanoseconds after which a lock is somebody's who will not come back.
 const LOCK_LIFE: u64 = 1_000_000_000;
 
 /// The source that is no source: its lock guards the adding of sources.
 const TABLE_LOCK: ConnectionsKey = ConnectionsKey { source: Address::UNSPECIFIED, door: 0, padding: 0 };
 
-/// Gives `change` a copy of the source's grants and puts the copy in their place.
+/// Gives `change` a copy of the source's grants and puts the copy in their place. `None`: it has none.
 #[inline(always)]
-pub fn change<R>(
+pub fn change<R>(source: &Address, change: impl FnOnce(&mut SourceGrants) -> R) -> Option<R> {
+    let grants = copy(source)?;
+    let result = change(grants);
+    if replace(source, grants) { Some(result) } else { None }
+}
+
+/// As [`change`], and makes an entry where there is none.
+#[inline(always)]
+pub fn add<R>(
     source: &Address,
     now: Boottime,
     change: impl FnOnce(&mut SourceGrants) -> R,
 ) -> Result<R, TableFull> {
-    let scratch = GRANTS_SCRATCH.get_ptr_mut(0).ok_or(TableFull)?;
-    // SAFETY: the value is this CPU's own, and the program is not interrupted by itself.
-    let scratch = unsafe { &mut *scratch };
-    // SAFETY: an entry that is reused meanwhile gives a copy that names another source, which the check refuses.
-    let existing = unsafe { GRANTS.get(source) };
-    let is_new = match existing {
-        Some(existing) => {
-            *scratch = *existing;
-            !scratch.is_of(source)
-        }
-        None => true,
+    let existing = copy(source);
+    let is_new = existing.is_none();
+    let grants = match existing {
+        Some(grants) => grants,
+        None => scratch().ok_or(TableFull)?,
     };
     if is_new {
-        scratch.reset(source);
+        grants.reset(source);
     }
-    let result = change(scratch);
-    let stored = if is_new { add(source, scratch, now) } else { replace(source, scratch) };
+    let result = change(grants);
+    let stored = if is_new { add_source(source, grants, now) } else { replace(source, grants) };
     if stored { Ok(result) } else { Err(TableFull) }
+}
+
+/// This CPU's room to change grants in.
+#[inline(always)]
+fn scratch() -> Option<&'static mut SourceGrants> {
+    // SAFETY: the value is this CPU's own, the program is not interrupted by itself, and both callers drop the reference
+    // before they ask again.
+    GRANTS_SCRATCH.get_ptr_mut(0).map(|scratch| unsafe { &mut *scratch })
+}
+
+#[inline(always)]
+fn copy(source: &Address) -> Option<&'static mut SourceGrants> {
+    let existing = GRANTS.get_ptr(source)?;
+    let copy = scratch()?;
+    // SAFETY: two maps' values don't overlap (said this way, because a plain copy becomes a call of `memmove`). An entry that
+    // is reused meanwhile gives a copy that names another source, which the check refuses.
+    unsafe { core::ptr::copy_nonoverlapping(existing, copy, 1) };
+    if copy.is_of(source) { Some(copy) } else { None }
 }
 
 #[inline(always)]
@@ -56,7 +77,7 @@ fn replace(source: &Address, grants: &SourceGrants) -> bool {
 
 /// Adds a source, in the place of another if it must be.
 #[inline(always)]
-fn add(source: &Address, grants: &SourceGrants, now: Boottime) -> bool {
+fn add_source(source: &Address, grants: &SourceGrants, now: Boottime) -> bool {
     if !lock_patiently(&TABLE_LOCK, now) {
         return false;
     }
@@ -81,27 +102,26 @@ fn add_at(source: &Address, grants: &SourceGrants, cursor: &mut u32, now: Bootti
         return true;
     }
     // From here on the cursor counts on, and its remainder is where the search begins.
-    let mut best: Option<(u32, u32)> = None;
+    let Some(search) = SEARCH.get(0) else {
+        return false;
+    };
+    search.begin();
     for step in 0..CANDIDATES {
         let index = cursor.wrapping_add(step) % capacity;
         let Some(candidate) = GRANT_SOURCES.get(index) else {
             break;
         };
         // SAFETY: a torn read can only misjudge how dispensable a candidate is.
-        let rank = match unsafe { GRANTS.get(candidate) } {
-            Some(grants) => grants.eviction_rank(now),
-            None => Some(0),
-        };
-        if let Some(rank) = rank
-            && best.is_none_or(|(lowest, _)| rank < lowest)
-        {
-            best = Some((rank, index));
+        match unsafe { GRANTS.get(candidate) } {
+            Some(grants) => search.consider(index as usize, grants.eviction_rank(now, unfollowed)),
+            None => search.consider(index as usize, 0),
         }
     }
     *cursor = capacity + (cursor.wrapping_add(CANDIDATES) % capacity);
-    let Some((_, index)) = best else {
+    let Some(index) = search.best() else {
         return false;
     };
+    let index = index as u32;
     if let Some(candidate) = GRANT_SOURCES.get(index) {
         let _ = GRANTS.remove(candidate);
     }

@@ -9,16 +9,19 @@ mod grants;
 mod maps;
 mod report;
 mod tables;
+#[cfg(feature = "trace")]
+mod trace;
 mod word;
 
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
+use knock_common::completion::complete;
 use knock_common::judge::judge;
-use knock_common::packet::parse;
+use knock_common::packet::{NoPacket, Packet, parse};
 use knock_common::reason::Verdict;
 
-use crate::frame::{LinearFrame, MultiBufferFrame, PacketFrame};
+use crate::frame::{LinearFrame, MultiBufferFrame, PacketFrame, unfollowed};
 use crate::tables::KernelTables;
 
 /// For frames that lie in one buffer.
@@ -35,64 +38,48 @@ pub fn knock_frags(context: XdpContext) -> u32 {
 
 #[inline(always)]
 fn filter<F: PacketFrame>(context: &XdpContext) -> u32 {
-    let parsed = parse(&F::of(context));
     // Without its maps the program can't tell anyone apart. They are part of it: this does not happen.
+    let Some(packet) = maps::PACKET.get_ptr_mut(0) else {
+        return XDP_DROP;
+    };
     let Some(tables) = KernelTables::of(context) else {
         return XDP_DROP;
     };
-    let judgement = judge(&tables, &parsed);
-    account::count(&parsed, &judgement);
+    // SAFETY: the value is this CPU's own, and the program is not interrupted by itself.
+    let packet = unsafe { &mut *packet };
+    let parsed = match parse_into(&F::of(context), packet) {
+        0 => Ok(&*packet),
+        1 => Err(NoPacket::NotIp),
+        _ => Err(NoPacket::Malformed),
+    };
+    let judgement = judge(&tables, parsed);
+    account::count(parsed, &judgement);
     #[cfg(feature = "trace")]
-    trace(context, &parsed, &judgement);
-    match judgement.reason().verdict() {
+    trace::log(context, parsed, &judgement);
+    let action = match judgement.reason().verdict() {
         Verdict::Pass => XDP_PASS,
         Verdict::Drop => XDP_DROP,
-    }
-}
-
-#[cfg(feature = "trace")]
-#[inline(always)]
-fn trace(
-    context: &XdpContext,
-    parsed: &knock_common::packet::Parsed,
-    judgement: &knock_common::judge::Judgement,
-) {
-    use knock_common::packet::Content;
-
-    let (source, port) = match parsed {
-        Ok(packet) => match packet.content {
-            Content::Segment(segment) => (packet.source.octets(), segment.destination_port),
-            _ => (packet.source.octets(), 0),
-        },
-        _ => ([0; 16], 0),
     };
-    aya_log_ebpf::info!(
-        context,
-        "{:i} to port {} of protocol {}: reason {}",
-        source,
-        port,
-        protocol_number(parsed),
-        judgement.reason() as u8
-    );
+    let Some(door) = judgement.completed else {
+        return action;
+    };
+    let action = unfollowed(action as u64) as u32;
+    complete(&tables, &packet.source, door.get());
+    action
 }
 
-#[cfg(feature = "trace")]
-#[inline(always)]
-fn protocol_number(parsed: &knock_common::packet::Parsed) -> u8 {
-    use knock_common::packet::Content;
-    use knock_common::port::Protocol;
-
-    match parsed {
-        Ok(packet) => match packet.content {
-            Content::Segment(segment) => match segment.protocol {
-                Protocol::Tcp => 6,
-                Protocol::Udp => 17,
-            },
-            Content::Other(number) => number,
-            Content::Icmp => 1,
-            Content::LaterFragment => 0,
-        },
-        _ => 0,
+/// Parses the frame into `packet`. 0: done; 1: not IP; 2: malformed.
+// Not inlined, and into a map: behind the call the verifier knows nothing of how the packet was parsed, and examines what
+// follows once instead of once per way through the parser.
+#[inline(never)]
+fn parse_into<F: PacketFrame>(frame: &F, packet: &mut Packet) -> u32 {
+    match parse(frame) {
+        Ok(parsed) => {
+            *packet = parsed;
+            0
+        }
+        Err(NoPacket::NotIp) => 1,
+        Err(NoPacket::Malformed) => 2,
     }
 }
 

@@ -7,7 +7,7 @@ use aya_ebpf::Global;
 use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::lpm_trie::LpmTrie;
-use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, PerfEventArray};
+use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, PerCpuHashMap, PerfEventArray};
 use knock_common::address::Address;
 use knock_common::attempt::AttemptSet;
 use knock_common::connection::{Connections, ConnectionsKey};
@@ -15,11 +15,13 @@ use knock_common::drops::{DROP_ENTRIES, DropRecord};
 use knock_common::event::{Event, RING_EVENTS};
 use knock_common::flow::FlowSet;
 use knock_common::grant::SourceGrants;
+use knock_common::packet::Packet;
 use knock_common::reason::REASON_SLOTS;
 use knock_common::rules::{
-    Control, Door, DoorKey, Edge, EdgeKey, Hit, HitKey, LISTENER_WORDS, OccurrenceKey, Occurrences,
+    Control, Door, DoorId, DoorKey, Edge, EdgeKey, Hit, HitKey, LISTENER_WORDS, OccurrenceKey, Occurrences,
     PORT_ENTRIES, PortEntry, RelationKey, Rules, State, StateKey, TargetKey, Trust, TrustedKey,
 };
+use knock_common::search::Search;
 use knock_common::tables::TakenKey;
 
 use crate::word::MapWord;
@@ -136,6 +138,11 @@ pub static EVENTS: PerfEventArray<Event> = PerfEventArray::new(0);
 #[map]
 pub static COUNTERS: PerCpuArray<[u64; REASON_SLOTS]> = PerCpuArray::with_max_entries(1, 0);
 
+/// How often each door was opened. Written by the program; a door that is not in it is added at its first time, and there is
+/// room for as many as there can be rules.
+#[map]
+pub static OPENINGS: PerCpuHashMap<DoorId, u64> = PerCpuHashMap::with_max_entries(1, BPF_F_NO_PREALLOC);
+
 /// What is dropped, by port. Written by the program; ports that are hit less give way.
 #[map]
 pub static DROPS: PerCpuArray<DropRecord> = PerCpuArray::with_max_entries(DROP_ENTRIES, 0);
@@ -143,6 +150,18 @@ pub static DROPS: PerCpuArray<DropRecord> = PerCpuArray::with_max_entries(DROP_E
 /// What the program keeps for itself: see `report::Budget`.
 #[map]
 pub static BUDGET: PerCpuArray<crate::report::Budget> = PerCpuArray::with_max_entries(1, 0);
+
+/// Where numbers go that the verifier is not to follow; one entry per CPU.
+#[map]
+pub static UNFOLLOWED: PerCpuArray<MapWord> = PerCpuArray::with_max_entries(1, 0);
+
+/// The packet that is being judged; one entry per CPU.
+#[map]
+pub static PACKET: PerCpuArray<Packet> = PerCpuArray::with_max_entries(1, 0);
+
+/// Where searches keep what they find; one entry per CPU.
+#[map]
+pub static SEARCH: PerCpuArray<Search<MapWord>> = PerCpuArray::with_max_entries(1, 0);
 
 /// Room to change a source's grants in; one entry per CPU.
 #[map]

@@ -2,9 +2,10 @@
 
 use aya_ebpf::helpers::bpf_get_smp_processor_id;
 use aya_ebpf::programs::XdpContext;
-use knock_common::event::{Event, RING_EVENTS};
+use knock_common::event::{Event, EventKind, RING_EVENTS};
+use knock_common::rules::DoorId;
 
-use crate::maps::{BUDGET, COMPLETIONS, EVENTS, SERIALS};
+use crate::maps::{BUDGET, COMPLETIONS, EVENTS, OPENINGS, SERIALS};
 
 /// Stage events that one CPU sends in a second.
 const STAGES_PER_SECOND: u64 = 64;
@@ -23,6 +24,9 @@ pub struct Budget {
 /// Keeps the event in this CPU's ring and signals it.
 #[inline(always)]
 pub fn keep_and_signal(context: &XdpContext, event: &mut Event) {
+    if event.kind == EventKind::Open as u32 {
+        count_opening(event.door);
+    }
     let Some(serial) = SERIALS.get_ptr_mut(0) else {
         return;
     };
@@ -37,6 +41,19 @@ pub fn keep_and_signal(context: &XdpContext, event: &mut Event) {
     // A failure means more CPUs than the ring was made for; the signal below still arrives.
     let _ = COMPLETIONS.set(index, &*event, 0);
     EVENTS.output(context, &*event, 0);
+}
+
+/// Counts an opening of a door.
+#[inline(always)]
+fn count_opening(door: DoorId) {
+    match OPENINGS.get_ptr_mut(door) {
+        // SAFETY: the value is this CPU's own, and the program is not interrupted by itself.
+        Some(count) => unsafe { *count = (*count).wrapping_add(1) },
+        None => {
+            // Fails only where there are more doors than rules have room for.
+            let _ = OPENINGS.insert(door, 1, 0);
+        }
+    }
 }
 
 /// Signals a step of an attempt, within this CPU's budget.

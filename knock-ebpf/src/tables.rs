@@ -18,6 +18,7 @@ use knock_common::rules::{
     Control, Door, DoorKey, Edge, EdgeKey, Hit, HitKey, OccurrenceKey, Occurrences, PortEntry, RelationKey,
     Rules, Slot, State, StateKey, TargetKey, Trust, TrustedKey, listener_bit, port_index,
 };
+use knock_common::search::Search;
 use knock_common::tables::{TableFull, Tables, TakenKey};
 use knock_common::time::Boottime;
 
@@ -30,6 +31,7 @@ pub struct KernelTables<'a> {
     control: &'a Control,
     slot: Slot,
     rules: &'a Rules,
+    search: &'a Search<MapWord>,
     /// 0: not read yet.
     now: Cell<u64>,
 }
@@ -40,7 +42,8 @@ impl<'a> KernelTables<'a> {
         let control = maps::CONTROL.get(0)?;
         let slot = control.active_slot & 1;
         let rules = maps::RULES.get(slot)?;
-        Some(Self { context, control, slot, rules, now: Cell::new(0) })
+        let search = maps::SEARCH.get(0)?;
+        Some(Self { context, control, slot, rules, search, now: Cell::new(0) })
     }
 }
 
@@ -54,6 +57,11 @@ impl Tables for KernelTables<'_> {
             self.now.set(unsafe { bpf_ktime_get_boot_ns() });
         }
         Boottime::from_nanoseconds(self.now.get())
+    }
+
+    #[inline(always)]
+    fn search(&self) -> &Search<MapWord> {
+        self.search
     }
 
     #[inline(always)]
@@ -174,12 +182,17 @@ impl Tables for KernelTables<'_> {
     }
 
     #[inline(always)]
-    fn change_grants<R>(
+    fn change_grants<R>(&self, source: &Address, change: impl FnOnce(&mut SourceGrants) -> R) -> Option<R> {
+        grants::change(source, change)
+    }
+
+    #[inline(always)]
+    fn add_grants<R>(
         &self,
         source: &Address,
         change: impl FnOnce(&mut SourceGrants) -> R,
     ) -> Result<R, TableFull> {
-        grants::change(source, self.now(), change)
+        grants::add(source, self.now(), change)
     }
 
     #[inline(always)]

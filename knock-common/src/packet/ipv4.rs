@@ -1,6 +1,6 @@
 //! IPv4 (RFC 791).
 
-use super::{Content, NoPacket, Packet, Parsed, Payload, transport};
+use super::{Kind, NoPacket, Packet, Parsed, Payload, Segment, transport};
 use crate::address::Address;
 use crate::frame::Frame;
 
@@ -36,22 +36,28 @@ pub(super) fn parse<F: Frame + ?Sized>(frame: &F, offset: usize) -> Parsed {
         length: length - header_length,
         fragment: fragment & MORE_FRAGMENTS != 0,
     };
-    let content = if fragment_offset == 0 {
+    let mut segment = Segment::NONE;
+    let kind = if fragment_offset == 0 {
         match protocol {
-            transport::TCP | transport::UDP => transport::parse(frame, protocol, payload)?,
-            ICMP => Content::Icmp,
-            other => Content::Other(other),
+            transport::TCP | transport::UDP => {
+                segment = transport::parse(frame, protocol, payload)?;
+                Kind::Segment
+            }
+            ICMP => Kind::Icmp,
+            _ => Kind::Other,
         }
     } else if fragment_offset == 1 && protocol == transport::TCP {
         // Would overwrite the flags of the first fragment's TCP header (RFC 3128).
         return Err(NoPacket::Malformed);
     } else {
-        Content::LaterFragment
+        Kind::LaterFragment
     };
     Ok(Packet {
         source: Address::from_v4_words([s0, s1]),
         destination: Address::from_v4_words([d0, d1]),
+        segment,
         hop_limit,
-        content,
+        kind,
+        protocol,
     })
 }

@@ -1,7 +1,7 @@
 //! IPv6 and its extension headers (RFC 8200).
 
 use super::ipv4::LENGTH_MAX;
-use super::{Content, NoPacket, Packet, Parsed, Payload, transport};
+use super::{Kind, NoPacket, Packet, Parsed, Payload, Segment, transport};
 use crate::address::Address;
 use crate::frame::Frame;
 
@@ -25,8 +25,31 @@ struct Walk {
     later_fragment: bool,
 }
 
-// A function of its own in the kernel too: a BPF stack frame has 512 bytes.
-#[inline(never)]
+impl Walk {
+    #[inline(always)]
+    fn to_bits(&self) -> u64 {
+        self.payload.offset as u64 & 0xffff
+            | (self.payload.length as u64 & 0xff_ffff) << 16
+            | (self.next_header as u64) << 40
+            | (self.payload.fragment as u64) << 48
+            | (self.later_fragment as u64) << 49
+    }
+
+    #[inline(always)]
+    fn from_bits(bits: u64) -> Self {
+        Self {
+            next_header: (bits >> 40) as u8,
+            payload: Payload {
+                offset: (bits & 0xffff) as usize,
+                length: (bits >> 16 & 0xff_ffff) as usize,
+                fragment: bits >> 48 & 1 != 0,
+            },
+            later_fragment: bits >> 49 & 1 != 0,
+        }
+    }
+}
+
+#[inline(always)]
 pub(super) fn parse<F: Frame + ?Sized>(frame: &F, offset: usize) -> Parsed {
     let [first, _, length, header_and_limit] = frame.words(offset).ok_or(NoPacket::Malformed)?;
     let source = Address::from_v6_words(frame.words(offset + 8).ok_or(NoPacket::Malformed)?);
@@ -58,14 +81,19 @@ pub(super) fn parse<F: Frame + ?Sized>(frame: &F, offset: usize) -> Parsed {
         }
         walked += 1;
         step(frame, &mut walk)?;
+        walk = Walk::from_bits(frame.unfollowed(walk.to_bits()));
     }
-    let content = match walk.next_header {
-        _ if walk.later_fragment => Content::LaterFragment,
-        transport::TCP | transport::UDP => transport::parse(frame, walk.next_header, walk.payload)?,
-        ICMPV6 => Content::Icmp,
-        other => Content::Other(other),
+    let mut segment = Segment::NONE;
+    let kind = match walk.next_header {
+        _ if walk.later_fragment => Kind::LaterFragment,
+        transport::TCP | transport::UDP => {
+            segment = transport::parse(frame, walk.next_header, walk.payload)?;
+            Kind::Segment
+        }
+        ICMPV6 => Kind::Icmp,
+        _ => Kind::Other,
     };
-    Ok(Packet { source, destination, hop_limit, content })
+    Ok(Packet { source, destination, segment, hop_limit, kind, protocol: walk.next_header })
 }
 
 #[inline(always)]

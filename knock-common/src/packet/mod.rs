@@ -24,19 +24,35 @@ pub enum NoPacket {
 pub type Parsed = Result<Packet, NoPacket>;
 
 /// An IP packet.
+///
+/// Flat, with every field set whatever it holds: it crosses function calls and a map in the kernel, where bytes that a
+/// variant of an enum leaves unset can't be copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct Packet {
     pub source: Address,
     pub destination: Address,
+    segment: Segment,
     /// TTL or hop limit.
     pub hop_limit: u8,
-    pub content: Content,
+    kind: Kind,
+    /// Number of the protocol above IP.
+    protocol: u8,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Kind {
+    Segment,
+    LaterFragment,
+    Icmp,
+    Other,
 }
 
 /// What an IP packet carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Content {
-    Segment(Segment),
+pub enum Content<'a> {
+    Segment(&'a Segment),
     /// A fragment other than the first: it carries no ports.
     LaterFragment,
     /// ICMP over IPv4 or ICMPv6 over IPv6.
@@ -45,22 +61,45 @@ pub enum Content {
     Other(u8),
 }
 
+impl Packet {
+    #[inline(always)]
+    pub const fn content(&self) -> Content<'_> {
+        match self.kind {
+            Kind::Segment => Content::Segment(&self.segment),
+            Kind::LaterFragment => Content::LaterFragment,
+            Kind::Icmp => Content::Icmp,
+            Kind::Other => Content::Other(self.protocol),
+        }
+    }
+}
+
 /// A TCP segment or UDP datagram, or the first fragment of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct Segment {
-    pub protocol: Protocol,
-    pub source_port: u16,
-    pub destination_port: u16,
-    /// None set for UDP.
-    pub flags: TcpFlags,
     /// 0 for UDP.
     pub sequence_number: u32,
+    pub source_port: u16,
+    pub destination_port: u16,
+    pub protocol: Protocol,
+    /// None set for UDP.
+    pub flags: TcpFlags,
     pub has_payload: bool,
     /// The first of several fragments.
     pub fragment: bool,
 }
 
 impl Segment {
+    const NONE: Self = Self {
+        sequence_number: 0,
+        source_port: 0,
+        destination_port: 0,
+        protocol: Protocol::Tcp,
+        flags: TcpFlags::NONE,
+        has_payload: false,
+        fragment: false,
+    };
+
     /// A TCP SYN without ACK.
     #[inline(always)]
     pub fn opens_connection(&self) -> bool {

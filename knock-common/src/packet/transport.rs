@@ -1,6 +1,6 @@
 //! TCP (RFC 9293) and UDP (RFC 768).
 
-use super::{Content, NoPacket, Payload, Segment};
+use super::{NoPacket, Payload, Segment};
 use crate::flags::TcpFlags;
 use crate::frame::Frame;
 use crate::port::Protocol;
@@ -16,9 +16,8 @@ pub(super) fn parse<F: Frame + ?Sized>(
     frame: &F,
     protocol: u8,
     payload: Payload,
-) -> Result<Content, NoPacket> {
-    let segment = if protocol == TCP { tcp(frame, payload)? } else { udp(frame, payload)? };
-    Ok(Content::Segment(segment))
+) -> Result<Segment, NoPacket> {
+    if protocol == TCP { tcp(frame, payload) } else { udp(frame, payload) }
 }
 
 #[inline(always)]

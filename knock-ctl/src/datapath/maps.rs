@@ -4,20 +4,21 @@ use std::collections::HashMap as StdHashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use aya::maps::lpm_trie::LpmTrie;
-use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, PerfEventArray};
+use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, PerCpuHashMap, PerfEventArray};
 use knock_common::address::Address;
 use knock_common::attempt::AttemptSet;
 use knock_common::connection::{Connections, ConnectionsKey};
 use knock_common::drops::DropRecord;
 use knock_common::event::{Event, RING_EVENTS};
-use knock_common::flow::{FiveTuple, FlowIdentity, FlowLives, FlowSet, Phase};
+use knock_common::flow::{FiveTuple, FlowIdentity, FlowLives, FlowSet, GrantIndex, NewFlow, Phase};
 use knock_common::grant::{Change, Granted, GrantedBy, SourceGrants};
 use knock_common::port::Protocol;
 use knock_common::reason::{REASON_SLOTS, Reason};
 use knock_common::rules::{
-    Control, Door, DoorKey, Edge, EdgeKey, Hit, HitKey, OccurrenceKey, PORT_ENTRIES, RelationKey, Rules,
-    State, StateKey, TargetKey, TrustedKey, listener_bit,
+    Control, Door, DoorId, DoorKey, Edge, EdgeKey, Hit, HitKey, OccurrenceKey, PORT_ENTRIES, RelationKey,
+    Rules, State, StateKey, TargetKey, TrustedKey, listener_bit,
 };
+use knock_common::search::Search;
 use knock_common::tables::TableFull;
 use knock_common::time::{Boottime, Deadline};
 
@@ -50,6 +51,7 @@ pub struct Maps {
     serials: PerCpuArray<MapData, u64>,
     counters: PerCpuArray<MapData, Shared<[u64; REASON_SLOTS]>>,
     drops: PerCpuArray<MapData, Shared<DropRecord>>,
+    openings: PerCpuHashMap<MapData, DoorId, u64>,
     sizes: TableSizes,
 }
 
@@ -138,6 +140,7 @@ impl Maps {
             serials: typed!("SERIALS"),
             counters: typed!("COUNTERS"),
             drops: typed!("DROPS"),
+            openings: typed!("OPENINGS"),
             sizes,
         })
     }
@@ -189,7 +192,7 @@ impl Maps {
         now: Boottime,
     ) -> Result<Result<Change, TableFull>, DatapathError> {
         let mut grants = self.grants_of(source)?.unwrap_or(SourceGrants::none(*source));
-        let change = grants.grant(granted, granted_by, deadline, now);
+        let change = grants.grant(granted, granted_by, deadline, now, &Search::<AtomicU64>::default());
         self.put_grants(grants).map(|stored| stored.map(|()| change))
     }
 
@@ -224,7 +227,7 @@ impl Maps {
         match self.grants.insert(Shared(grants.source()), Shared(grants), 0) {
             Ok(()) => Ok(Ok(())),
             Err(aya::maps::MapError::SyscallError(error))
-                if error.io_error.raw_os_error() == Some(nix::libc::E2BIG) =>
+                if error.io_error.raw_os_error() == Some(libc::E2BIG) =>
             {
                 Ok(Err(TableFull))
             }
@@ -256,12 +259,16 @@ impl Maps {
         let Some(set) = sets.get(identity.set(sets.len() as u32) as usize) else {
             return Ok(false);
         };
-        match set.find(identity, now) {
+        let search = Search::<AtomicU64>::default();
+        match set.find(identity, now, &search) {
             Some((way, flow)) => {
                 set.renew(way, &flow, Phase::Established, now, lives);
                 Ok(true)
             }
-            None => Ok(set.record(identity, Phase::Established, 0, now, lives)),
+            None => {
+                let flow = NewFlow { phase: Phase::Established, sequence_number: 0, grant: GrantIndex::NONE };
+                Ok(set.record(identity, &flow, now, lives, &search))
+            }
         }
     }
 
@@ -324,6 +331,11 @@ impl Maps {
             .collect();
         drops.sort_by_key(|drop| (std::cmp::Reverse(drop.packets), drop.reason, drop.port));
         Ok(drops)
+    }
+
+    /// How often a door was opened.
+    pub fn openings(&self, door: DoorId) -> u64 {
+        self.openings.get(&door, 0).map_or(0, |per_cpu| per_cpu.iter().sum())
     }
 
     /// Each CPU's last serial number.

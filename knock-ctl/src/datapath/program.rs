@@ -47,6 +47,10 @@ const PINNED_MAPS: &[&str] = &[
     "BUDGET",
     "GRANTS_SCRATCH",
     "CONNECTIONS_SCRATCH",
+    "SEARCH",
+    "PACKET",
+    "OPENINGS",
+    "UNFOLLOWED",
 ];
 
 /// Which of the embedded programs.
@@ -129,6 +133,7 @@ impl Program {
             ("RELATIONS", sizes.rules),
             ("TARGETS", sizes.rules),
             ("TRUSTED", sizes.rules),
+            ("OPENINGS", sizes.rules),
             ("ATTEMPTS", sizes.attempt_sets),
             ("TAKEN", sizes.taken),
             ("FLOWS", sizes.flow_sets),

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU64;
 
 use knock_common::address::Address;
 use knock_common::attempt::AttemptSet;
+use knock_common::completion::complete;
 use knock_common::connection::{Connections, ConnectionsKey};
 use knock_common::event::Event;
 use knock_common::flow::FlowSet;
@@ -20,6 +21,7 @@ use knock_common::rules::{
     Door, DoorKey, Edge, EdgeKey, Hit, HitKey, OccurrenceKey, Occurrences, PortEntry, RelationKey, Rules,
     Slot, State, StateKey, Trust, port_index,
 };
+use knock_common::search::Search;
 use knock_common::tables::{TableFull, Tables, TakenKey};
 use knock_common::time::Boottime;
 
@@ -46,6 +48,7 @@ pub struct MemoryTables {
     grants: RefCell<HashMap<Address, SourceGrants>>,
     connections: RefCell<HashMap<ConnectionsKey, Connections>>,
     events: RefCell<Vec<Event>>,
+    search: Search<AtomicU64>,
 }
 
 /// Sets of the tables; few, so that sources meet in them.
@@ -81,13 +84,19 @@ impl MemoryTables {
             grants: RefCell::default(),
             connections: RefCell::default(),
             events: RefCell::default(),
+            search: Search::default(),
         }
     }
 
     /// Judges a frame that arrives at `now`.
     pub fn judge<F: Frame + ?Sized>(&self, frame: &F, now: Boottime) -> Judgement {
         self.now.set(now);
-        judge(self, &parse(frame))
+        let parsed = parse(frame);
+        let judgement = judge(self, parsed.as_ref().map_err(|no_packet| *no_packet));
+        if let (Ok(packet), Some(door)) = (&parsed, judgement.completed) {
+            complete(self, &packet.source, door.get());
+        }
+        judgement
     }
 
     /// Has a socket of this host listen on a port.
@@ -111,6 +120,10 @@ impl Tables for MemoryTables {
 
     fn now(&self) -> Boottime {
         self.now.get()
+    }
+
+    fn search(&self) -> &Search<AtomicU64> {
+        &self.search
     }
 
     fn hash_key(&self) -> &HashKey {
@@ -203,7 +216,11 @@ impl Tables for MemoryTables {
         Ref::filter_map(self.grants.borrow(), |grants| grants.get(source)).ok()
     }
 
-    fn change_grants<R>(
+    fn change_grants<R>(&self, source: &Address, change: impl FnOnce(&mut SourceGrants) -> R) -> Option<R> {
+        self.grants.borrow_mut().get_mut(source).map(change)
+    }
+
+    fn add_grants<R>(
         &self,
         source: &Address,
         change: impl FnOnce(&mut SourceGrants) -> R,

@@ -3,6 +3,7 @@
 mod automaton;
 mod compiled;
 mod doors;
+mod from_config;
 mod memory;
 mod ports;
 mod trust;

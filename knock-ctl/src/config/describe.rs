@@ -1,0 +1,188 @@
+//! What a configuration means, in plain words, and without the secrets.
+
+use std::fmt::Display;
+
+use knock_common::flags::FlagsCondition;
+use knock_common::port::{PortRange, Protocol};
+
+use super::check::covers;
+use super::command::{CommandLine, PerFamily};
+use super::door::{Door, OpenFor, Opens};
+use super::duration::format_duration;
+use super::filter::{Established, Filter, Interface, Mode};
+use super::flags::format_flags;
+use super::{Config, DoorCommands};
+
+/// Several lines, the last one ended too. `memory_bytes` is what the limits cost in kernel memory.
+pub fn describe(config: &Config, memory_bytes: u64) -> String {
+    let mut lines = describe_filter(config);
+    for door in &config.doors {
+        lines.push(String::new());
+        lines.extend(describe_door(door, config.filter.established));
+    }
+    if !config.doors.is_empty() {
+        lines.push(String::new());
+    }
+    let mebibytes = memory_bytes.div_ceil(1 << 20);
+    lines.push(format!("Kernel memory: at most {mebibytes} MiB for these limits."));
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+fn describe_filter(config: &Config) -> Vec<String> {
+    let filter = &config.filter;
+    let mut lines = vec![format!("Filters: {}.", interfaces(filter))];
+    if !filter.enforce {
+        lines.push("Not enforced: nothing is dropped; what would be is counted.".to_owned());
+    }
+    let closed = closed(config);
+    if closed.is_empty() {
+        lines.push("Closed: nothing.".to_owned());
+    } else {
+        lines.push(format!("Closed: {}. Other ports are left as they are.", list(&closed)));
+    }
+    if !filter.public.is_empty() {
+        lines.push(format!("Always open: {}.", list(&filter.public)));
+    }
+    let trusted: Vec<String> = filter
+        .trusted
+        .iter()
+        .map(|trusted| match &trusted.to {
+            Opens::Any => trusted.from.to_string(),
+            Opens::Ports(ports) => format!("{} (only for {})", trusted.from, list(ports)),
+        })
+        .collect();
+    if trusted.is_empty() && !closed.is_empty() {
+        lines.push("Everyone must knock.".to_owned());
+    } else if !trusted.is_empty() {
+        lines.push(format!("Need not knock: {}.", trusted.join(", ")));
+    }
+    if !filter.strict {
+        lines.push("Not strict: only a wrong port that belongs to some door resets an attempt.".to_owned());
+    }
+    lines
+}
+
+fn interfaces(filter: &Filter) -> String {
+    let names: Vec<&str> = filter
+        .interfaces
+        .iter()
+        .map(|interface| match interface {
+            Interface::Default => "the interface of the default route",
+            Interface::Named(name) => name,
+        })
+        .collect();
+    let names =
+        if names.is_empty() { "the interfaces that \"attach\" names".to_owned() } else { names.join(", ") };
+    match filter.mode {
+        Mode::Auto => names,
+        Mode::Native => format!("{names}, in native mode"),
+        Mode::Generic => format!("{names}, in generic mode"),
+    }
+}
+
+/// What is closed until a knock, in order, each entry once.
+fn closed(config: &Config) -> Vec<PortRange> {
+    let opened = config.doors.iter().flat_map(|door| match &door.opens {
+        Opens::Ports(ranges) => ranges.as_slice(),
+        Opens::Any => &[],
+    });
+    let public = &config.filter.public;
+    let mut closed: Vec<PortRange> = config.filter.protected.iter().chain(opened).copied().collect();
+    closed.retain(|range| !public.iter().any(|public| covers(public, range)));
+    closed.sort();
+    closed.dedup();
+    closed
+}
+
+fn describe_door(door: &Door, established: Established) -> Vec<String> {
+    let steps = door.sequence.steps();
+    let mut knock = format!(
+        "Door {}: {} within {}",
+        door.name,
+        counted(steps.len(), "knock"),
+        format_duration(door.seq_timeout)
+    );
+    if !door.target.is_empty() {
+        knock += &format!(", sent to {}", list(&door.target));
+    }
+    if door.flags != FlagsCondition::CONNECT && steps.iter().any(|step| step.protocol == Protocol::Tcp) {
+        knock += &format!(", TCP flags {}", format_flags(door.flags));
+    }
+    if door.same_ttl {
+        knock += ", all with one TTL";
+    }
+    let mut lines = vec![format!("{knock}.")];
+    if !door.opens.is_nothing() {
+        lines.push(format!("  {}", describe_grant(door, established)));
+    }
+    if !door.revokes.is_empty() {
+        lines.push(format!("  Takes from the source what it has by {}.", list(&door.revokes)));
+    }
+    lines.extend(describe_commands(door));
+    lines
+}
+
+fn describe_grant(door: &Door, established: Established) -> String {
+    let ports = match &door.opens {
+        Opens::Any => "every port".to_owned(),
+        Opens::Ports(ranges) => list(ranges),
+    };
+    let time = match door.open_for {
+        OpenFor::For(duration) => format!("for {}", format_duration(duration)),
+        OpenFor::Forever => "until revoked".to_owned(),
+    };
+    let connections = match door.connections {
+        0 => String::new(),
+        count => format!(", for {}", counted(count as usize, "connection")),
+    };
+    let afterwards = match established {
+        Established::Keep => "connections made meanwhile live on",
+        Established::Cut => "connections made meanwhile end then",
+    };
+    format!("Opens {ports} to the source {time}{connections}; {afterwards}.")
+}
+
+fn describe_commands(door: &Door) -> Vec<String> {
+    let DoorCommands { start, stop, cmd_timeout, run_as, time_limit } = &door.commands;
+    let stop_when = if door.opens.is_nothing() {
+        format!("{} later", format_duration(*cmd_timeout))
+    } else {
+        "when the grant ends".to_owned()
+    };
+    let mut lines = describe_command("when it opens", start);
+    lines.extend(describe_command(&stop_when, stop));
+    if !lines.is_empty() {
+        let whom = run_as
+            .as_ref()
+            .map_or_else(|| "as the controller's user".to_owned(), |name| format!("as {name}"));
+        let limit = format_duration(*time_limit);
+        lines.push(format!("  Commands run {whom} and are ended after {limit}."));
+    }
+    lines
+}
+
+fn describe_command(when: &str, command: &PerFamily) -> Vec<String> {
+    let line = |whose: &str, command: &CommandLine| {
+        let shown = match command {
+            CommandLine::Shell(line) => format!("by the shell: {}", line.escape_debug()),
+            CommandLine::Direct(words) => format!("{words:?}"),
+        };
+        format!("  Runs {when}{whose}, {shown}")
+    };
+    match (&command.v4, &command.v6) {
+        (v4, v6) if v4 == v6 => v4.iter().map(|both| line("", both)).collect(),
+        (v4, v6) => {
+            let v4 = v4.iter().map(|command| line(" for IPv4 sources", command));
+            v4.chain(v6.iter().map(|command| line(" for IPv6 sources", command))).collect()
+        }
+    }
+}
+
+fn list<T: Display>(items: &[T]) -> String {
+    items.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}

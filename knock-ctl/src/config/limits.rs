@@ -1,0 +1,83 @@
+//! `[limits]`, `[timeouts]` and `[log]`.
+
+use std::time::Duration;
+
+use super::report::Report;
+use super::scalar::{self, DAY, SECOND};
+use super::section::{Kind, Section};
+use super::tree::Table;
+
+/// How many of each there can be at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    pub attempts: u32,
+    pub grants: u32,
+    pub flows: u32,
+    /// Running.
+    pub commands: u32,
+    /// Waiting for one that runs to end.
+    pub queued_commands: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { attempts: 2_097_152, grants: 65_536, flows: 262_144, commands: 16, queued_commands: 1024 }
+    }
+}
+
+/// After how long without a packet a flow is forgotten.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    pub tcp_established: Duration,
+    /// After FIN or RST.
+    pub tcp_closing: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { tcp_established: 5 * DAY, tcp_closing: Duration::from_secs(120) }
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Log {
+    /// Each step of an attempt too.
+    pub stages: bool,
+}
+
+pub(super) fn read_limits(table: &Table, report: &mut Report) -> Limits {
+    /// A table of this many entries already takes gigabytes of kernel memory.
+    const MAX_ENTRIES: u32 = 1 << 26;
+    let mut section = Section::new(Kind::Limits, "in [limits]", table);
+    let default = Limits::default();
+    let mut limit = |key, default, max| section.read(key, report, scalar::count(1..=max)).unwrap_or(default);
+    let limits = Limits {
+        attempts: limit("attempts", default.attempts, MAX_ENTRIES),
+        grants: limit("grants", default.grants, MAX_ENTRIES),
+        flows: limit("flows", default.flows, MAX_ENTRIES),
+        commands: limit("commands", default.commands, 4096),
+        queued_commands: limit("queued_commands", default.queued_commands, 1 << 20),
+    };
+    section.finish(report);
+    limits
+}
+
+pub(super) fn read_timeouts(table: &Table, report: &mut Report) -> Timeouts {
+    let mut section = Section::new(Kind::Timeouts, "in [timeouts]", table);
+    let default = Timeouts::default();
+    let mut timeout =
+        |key, default| section.read(key, report, scalar::duration(SECOND..=365 * DAY)).unwrap_or(default);
+    let timeouts = Timeouts {
+        tcp_established: timeout("tcp_established", default.tcp_established),
+        tcp_closing: timeout("tcp_closing", default.tcp_closing),
+    };
+    section.finish(report);
+    timeouts
+}
+
+pub(super) fn read_log(table: &Table, report: &mut Report) -> Log {
+    let mut section = Section::new(Kind::Log, "in [log]", table);
+    let stages = section.read("stages", report, scalar::boolean);
+    section.finish(report);
+    Log { stages: stages.unwrap_or(false) }
+}

@@ -1,0 +1,158 @@
+//! What is allowed and yet unwise.
+
+use knock_common::port::Port;
+
+use super::check::covers;
+use super::diagnostic::Diagnostic;
+use super::door::Opens;
+use super::draft::{Draft, DraftSequence};
+use super::filter::DraftFilter;
+use super::report::{Fault, Report};
+use super::source::{Place, SourceId, Sources};
+use super::{Config, Loaded};
+
+/// Sequences of manuals, tutorials and recipes, whatever the protocol of their steps: knockd's manual page and its
+/// many copies, the nftables and Arch wikis, csf, the iptables `recent` recipes, and this program's own documentation.
+const PUBLISHED: &[&[u16]] = &[
+    &[7000, 8000, 9000],
+    &[2222, 3333, 4444],
+    &[1111, 2222, 3333],
+    &[1111, 2222, 3333, 4444],
+    &[1000, 2000, 3000],
+    &[1000, 2000, 3000, 4000],
+    &[2000, 3000, 4000],
+    &[10000, 20000, 30000],
+    &[100, 200, 300],
+    &[100, 200, 300, 400],
+    &[123, 234, 345],
+    &[123, 234, 345, 456],
+    &[1234, 2345, 3456],
+    &[1234, 5678, 9012],
+    &[12345, 23456, 34567],
+    &[8881, 7777, 9991],
+    &[5438, 3428, 3280, 4479],
+    &[31207, 5481, 60122],
+];
+
+const GENERATE: &str = "take a random one: \"knock-ctl generate 22/tcp\" prints it";
+
+pub(super) fn warn(filter: &DraftFilter, doors: &[Draft], report: &mut Report) {
+    warn_filter(filter, report);
+    for draft in doors {
+        if let Some(sequence) = &draft.sequence {
+            warn_sequence(&draft.name, sequence, report);
+        }
+        if let Some(revoked) = draft.revokes.iter().find(|revoked| revoked.value == draft.name) {
+            report.warn(Fault::new(
+                revoked.place,
+                format!("door {:?} revokes itself", draft.name),
+                "leave it out, or write the revocation into a door of its own",
+            ));
+        }
+    }
+}
+
+fn warn_filter(filter: &DraftFilter, report: &mut Report) {
+    if let Some(place) = filter.not_strict {
+        report.warn(Fault::new(
+            place,
+            "with strict = false a scan of all ports can open a door, since most ports do not reset an attempt",
+            "leave it out",
+        ));
+    }
+    for entry in &filter.protected {
+        if filter.filter.public.iter().any(|public| covers(public, &entry.value)) {
+            report.warn(Fault::new(
+                entry.place,
+                format!("{} is public too, so it is not protected", entry.value),
+                "take it out of one of the two",
+            ));
+        }
+    }
+    for entry in &filter.trusted {
+        if entry.value.from.prefix_len() == 0 && entry.value.to == Opens::Any {
+            report.warn(Fault::new(
+                entry.place,
+                format!("{} trusts everyone: no door is ever closed to them", entry.value.from),
+                "name the networks that need not knock",
+            ));
+        }
+    }
+}
+
+fn warn_sequence(name: &str, draft: &DraftSequence, report: &mut Report) {
+    let numbers: Vec<u16> = draft.sequence.steps().iter().map(|step| step.number.get()).collect();
+    let mut warn =
+        |what: &str| report.warn(Fault::new(draft.place, format!("door {name:?}: {what}"), GENERATE));
+    let published = |known: &&[u16]| known.iter().eq(&numbers) || known.iter().rev().eq(&numbers);
+    let differences: Vec<i32> =
+        numbers.windows(2).map(|pair| i32::from(pair[1]) - i32::from(pair[0])).collect();
+    if numbers.len() < 3 {
+        warn("a sequence of fewer than three steps can be opened by a scan");
+    }
+    if PUBLISHED.iter().any(published) {
+        warn("this sequence is published, and scanners try it");
+    }
+    if differences.is_empty() {
+        return;
+    }
+    if differences.iter().all(|&difference| difference.abs() == 1) {
+        warn("a sequence of consecutive ports is opened by a scan in that order");
+    } else if differences.iter().all(|&difference| difference > 0) {
+        warn("a sequence of ascending ports is among the first to be guessed");
+    }
+}
+
+/// A configuration without effect on any packet.
+pub(super) fn warn_closed_nothing(config: &Config, main: SourceId, report: &mut Report) {
+    if config.doors.is_empty() && config.filter.protected.is_empty() {
+        report.warn(Fault::new(
+            Place::whole(main),
+            "nothing is closed: there is no door and no protected port",
+            "add a door: \"knock-ctl generate 22/tcp\" prints one",
+        ));
+    }
+}
+
+/// A file that holds sequences and that others than its owner can read.
+pub(super) fn warn_readable(doors: &[Draft], sources: &Sources, report: &mut Report) {
+    for sequence in doors.iter().filter_map(|door| door.sequence.as_ref()) {
+        let source = sequence.place.source;
+        let (Some(path), Some(mode)) = (sources.path(source), sources.mode(source)) else { continue };
+        if mode & 0o077 != 0 {
+            report.warn(Fault::new(
+                Place::whole(source),
+                format!("this file holds sequences, and others than its owner may read it (mode {mode:04o})"),
+                format!("run: chmod 600 {}", shell_word(&path.display().to_string())),
+            ));
+        }
+    }
+}
+
+/// Quoted if a shell would take it apart.
+fn shell_word(path: &str) -> String {
+    let plain = path.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+".contains(c));
+    if plain { path.to_owned() } else { format!("'{}'", path.replace('\'', "'\\''")) }
+}
+
+/// Knock ports on which something listens here: whoever uses that service takes a step, and a knock reaches it.
+pub fn warn_listeners(loaded: &Loaded, listening: &dyn Fn(Port) -> bool) -> Vec<Diagnostic> {
+    let mut warnings = Vec::new();
+    for (door, location) in loaded.config.doors.iter().zip(&loaded.sequence_locations) {
+        for (index, &step) in door.sequence.steps().iter().enumerate() {
+            if listening(step) {
+                warnings.push(Diagnostic {
+                    file: location.file.clone(),
+                    position: location.position,
+                    message: format!(
+                        "step {} of door \"{}\" is a port with a listener",
+                        index + 1,
+                        door.name
+                    ),
+                    help: "knock on a port that nothing here listens on".to_owned(),
+                });
+            }
+        }
+    }
+    warnings
+}

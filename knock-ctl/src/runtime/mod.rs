@@ -1,0 +1,79 @@
+//! What one network namespace's controller keeps under /run: its lock, its socket, and what others may know of it.
+
+mod lock;
+mod position;
+mod state;
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+pub use lock::{ControllerLock, running_controller};
+pub use position::Position;
+pub use state::{ConfigState, DoorState, RunState};
+
+/// `/run/knock/net-INODE`, for root alone.
+#[derive(Clone, Debug)]
+pub struct RuntimeDirectory(PathBuf);
+
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    #[error("{path}: {source}")]
+    Io { path: PathBuf, source: io::Error },
+    #[error("a controller runs here already, as process {pid}; end it, or use `knock-ctl detach`")]
+    Running { pid: u32 },
+    #[error("{path} makes no sense: {source}")]
+    Garbled { path: PathBuf, source: serde_json::Error },
+}
+
+impl RuntimeError {
+    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { path, source }
+    }
+}
+
+impl RuntimeDirectory {
+    /// Of the network namespace that this thread is in.
+    pub fn of_this_namespace() -> Result<Self, RuntimeError> {
+        let path = "/proc/thread-self/ns/net";
+        let inode = fs::metadata(path).map_err(RuntimeError::io(path))?.ino();
+        Ok(Self(Path::new("/run/knock").join(format!("net-{inode}"))))
+    }
+
+    pub fn create(&self) -> Result<(), RuntimeError> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.0).map_err(RuntimeError::io(&self.0))
+    }
+
+    pub fn lock_file(&self) -> PathBuf {
+        self.0.join("lock")
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.0.join("control")
+    }
+
+    pub fn state_file(&self) -> PathBuf {
+        self.0.join("state.json")
+    }
+
+    pub fn position_file(&self) -> PathBuf {
+        self.0.join("position.json")
+    }
+}
+
+/// Puts `content` in the place of a file, from one instant to the next; readable by its owner alone.
+fn replace_file(path: &Path, content: &[u8]) -> Result<(), RuntimeError> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+
+    let next = path.with_extension("next");
+    let write = || {
+        let mut file =
+            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&next)?;
+        file.write_all(content)?;
+        fs::rename(&next, path)
+    };
+    write().map_err(RuntimeError::io(path))
+}

@@ -1,0 +1,20 @@
+//! Tests that need root say so.
+
+use std::io::{self, Write};
+
+/// Whether this process may make namespaces and load programs. If not, it says loudly that a test is skipped; a test
+/// that is told `false` returns.
+///
+/// # Panics
+/// Instead of skipping, where the environment has `KNOCK_REQUIRE_PRIVILEGED`.
+pub fn privileged() -> bool {
+    if nix::unistd::geteuid().is_root() {
+        return true;
+    }
+    let required = std::env::var_os("KNOCK_REQUIRE_PRIVILEGED").is_some();
+    assert!(!required, "this test needs root, and KNOCK_REQUIRE_PRIVILEGED says that it must run");
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    // The test harness hides what the print macros write.
+    let _ = writeln!(io::stderr(), "SKIPPED: needs root: {test}");
+    false
+}

@@ -1,0 +1,179 @@
+//! A small network of namespaces: a server, a client and a stranger on one wire.
+//!
+//! The server sees both others through one interface, as a machine on the internet does. Everything goes away with the
+//! [`Lab`]: processes, interfaces, namespaces.
+
+mod gate;
+mod namespace;
+mod process;
+mod raw_socket;
+#[cfg(test)]
+mod tests;
+
+pub use gate::privileged;
+pub use process::Process;
+pub use raw_socket::RawSocket;
+
+use crate::packet::{DESTINATION_MAC, SOURCE_MAC};
+use anyhow::{Context, Result};
+use namespace::{Namespace, command};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::process::Output;
+use std::time::Duration;
+
+/// The one interface of each machine.
+pub const INTERFACE: &str = "eth0";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Machine {
+    Server,
+    Client,
+    Stranger,
+}
+
+/// The network. The machines' interfaces hang on a bridge, which floods like a hub.
+#[derive(Debug)]
+pub struct Lab {
+    machines: [Namespace; 3],
+    wire: Namespace,
+}
+
+impl Machine {
+    const ALL: [Self; 3] = [Self::Server, Self::Client, Self::Stranger];
+
+    pub fn v4(self) -> IpAddr {
+        Ipv4Addr::new(10, 77, 0, self.number()).into()
+    }
+
+    pub fn v6(self) -> IpAddr {
+        Ipv6Addr::new(0xfd00, 0x77, 0, 0, 0, 0, 0, self.number().into()).into()
+    }
+
+    /// The server's is the destination, the client's the source of every frame that [`crate::packet::Frame`] builds.
+    pub fn mac(self) -> [u8; 6] {
+        match self {
+            Self::Server => DESTINATION_MAC,
+            Self::Client => SOURCE_MAC,
+            Self::Stranger => [0x02, 0, 0, 0, 0, 0x03],
+        }
+    }
+
+    const fn number(self) -> u8 {
+        match self {
+            Self::Server => 1,
+            Self::Client => 2,
+            Self::Stranger => 3,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::Client => "client",
+            Self::Stranger => "stranger",
+        }
+    }
+}
+
+impl Lab {
+    /// A network whose interfaces have one queue.
+    ///
+    /// # Errors
+    /// When a namespace or an interface can't be made, or the machines don't reach each other.
+    pub fn new() -> Result<Self> {
+        Self::with_queues(1)
+    }
+
+    /// A network whose interfaces have `queues` receive and transmit queues each.
+    ///
+    /// # Errors
+    /// As [`Lab::new`].
+    pub fn with_queues(queues: u32) -> Result<Self> {
+        let id = format!("knock-{:08x}", fastrand::u32(..));
+        let wire = Namespace::new(format!("{id}-wire"))?;
+        // The names are taken one by one: what was made before a failure is dropped with it.
+        let [server, client, stranger] =
+            Machine::ALL.map(|machine| Namespace::new(format!("{id}-{}", machine.name())));
+        let lab = Self { machines: [server?, client?, stranger?], wire };
+        lab.lay_wire(queues)?;
+        lab.wait_until_usable().context("the machines of the lab don't reach each other")?;
+        Ok(lab)
+    }
+
+    /// Runs a command to its end on a machine; the output is captured.
+    ///
+    /// # Errors
+    /// When the command can't be started. Its failure is in the output.
+    pub fn run_in(&self, machine: Machine, words: &[&str]) -> Result<Output> {
+        let entered = self.namespace(machine).command(words);
+        command(&entered).output().with_context(|| format!("running {words:?}"))
+    }
+
+    /// Starts a command on a machine; it ends with its [`Process`], and at the latest with the lab.
+    ///
+    /// # Errors
+    /// When the command can't be started.
+    pub fn spawn_in(&self, machine: Machine, words: &[&str]) -> Result<Process> {
+        Process::spawn(command(&self.namespace(machine).command(words)))
+            .with_context(|| format!("starting {words:?}"))
+    }
+
+    /// Runs `action` in a thread that lives on a machine: sockets it opens belong there, also after it has ended.
+    ///
+    /// # Errors
+    /// When the namespace can't be entered.
+    pub fn enter<T: Send>(&self, machine: Machine, action: impl FnOnce() -> T + Send) -> Result<T> {
+        self.namespace(machine).enter(action)
+    }
+
+    /// A socket that sends and receives whole frames on a machine's interface.
+    ///
+    /// # Errors
+    /// When the socket can't be opened.
+    pub fn raw_socket(&self, machine: Machine) -> Result<RawSocket> {
+        self.enter(machine, || RawSocket::open(INTERFACE))?
+    }
+
+    /// The path of a machine's network namespace, for `nsenter --net=PATH`.
+    pub fn namespace_path(&self, machine: Machine) -> String {
+        self.namespace(machine).path()
+    }
+
+    fn namespace(&self, machine: Machine) -> &Namespace {
+        &self.machines[usize::from(machine.number()) - 1]
+    }
+
+    fn lay_wire(&self, queues: u32) -> Result<()> {
+        let wire = &self.wire;
+        wire.ip("link add hub type bridge ageing_time 0 mcast_snooping 0 stp_state 0 forward_delay 0")?;
+        wire.ip("link set hub up")?;
+        for machine in Machine::ALL {
+            let namespace = self.namespace(machine);
+            let (port, name) = (machine.name(), namespace.name());
+            let mac = machine.mac().map(|byte| format!("{byte:02x}")).join(":");
+            wire.ip(&format!(
+                "link add {port} numrxqueues {queues} numtxqueues {queues} type veth \
+                 peer name {INTERFACE} netns {name} address {mac} numrxqueues {queues} numtxqueues {queues}"
+            ))?;
+            wire.ip(&format!("link set {port} master hub up"))?;
+            namespace.ip("link set lo up")?;
+            namespace.ip(&format!("link set {INTERFACE} up"))?;
+            namespace.ip(&format!("address add {}/24 dev {INTERFACE}", machine.v4()))?;
+            namespace.ip(&format!("address add {}/64 dev {INTERFACE} nodad", machine.v6()))?;
+        }
+        Ok(())
+    }
+
+    /// A connection from each machine to the server over each family; the kernel itself does the waiting.
+    fn wait_until_usable(&self) -> Result<()> {
+        for address in [Machine::Server.v4(), Machine::Server.v6()] {
+            let listener =
+                self.enter(Machine::Server, || TcpListener::bind(SocketAddr::new(address, 0)))??;
+            let to = listener.local_addr()?;
+            for machine in [Machine::Client, Machine::Stranger] {
+                self.enter(machine, || TcpStream::connect_timeout(&to, Duration::from_secs(10)))??;
+            }
+        }
+        Ok(())
+    }
+}
