@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use bpf_toolchain::{CHOICE_VARIABLE, Choice, Compiler, TARGET, cargo_home, find_linker, rustup_home};
+use bpf_toolchain::{CHOICE_VARIABLE, Choice, Compiler, TARGET, find_linker, home_folder};
 
 const PACKAGE: &str = "knock-ebpf";
 
@@ -155,8 +155,9 @@ fn rebuild_when_sources_change(workspace: &Path) {
 /// Watches what apt-get, `cargo install` and rustup write when they install something.
 fn rebuild_when_tools_are_installed() {
     let mut records = vec![PathBuf::from("/var/lib/dpkg/status")];
-    records.extend(cargo_home().map(|home| home.join("bin")));
-    let toolchains = rustup_home().and_then(|home| home.join("toolchains").read_dir().ok());
+    records.extend(home_folder("CARGO_HOME", ".cargo").map(|home| home.join("bin")));
+    let toolchains =
+        home_folder("RUSTUP_HOME", ".rustup").and_then(|home| home.join("toolchains").read_dir().ok());
     records.extend(
         toolchains.into_iter().flatten().flatten().map(|entry| entry.path().join("lib/rustlib/components")),
     );

@@ -80,21 +80,12 @@ impl fmt::Display for Compiler {
 
 /// bpf-linker on PATH or where `cargo install` puts it.
 pub fn find_linker() -> Option<PathBuf> {
-    let installed = cargo_home().map(|home| home.join("bin/bpf-linker"));
+    let installed = home_folder("CARGO_HOME", ".cargo").map(|home| home.join("bin/bpf-linker"));
     on_path("bpf-linker").chain(installed).find(|path| path.is_file())
 }
 
-/// `$CARGO_HOME`, by default `~/.cargo`.
-pub fn cargo_home() -> Option<PathBuf> {
-    home_folder("CARGO_HOME", ".cargo")
-}
-
-/// `$RUSTUP_HOME`, by default `~/.rustup`.
-pub fn rustup_home() -> Option<PathBuf> {
-    home_folder("RUSTUP_HOME", ".rustup")
-}
-
-fn home_folder(variable: &str, default: &str) -> Option<PathBuf> {
+/// The folder that `variable` names, else `default` in the user's home.
+pub fn home_folder(variable: &str, default: &str) -> Option<PathBuf> {
     env::var_os(variable)
         .map(PathBuf::from)
         .or_else(|| env::var_os("HOME").map(|home| PathBuf::from(home).join(default)))

@@ -1,0 +1,75 @@
+//! `cargo xtask setup`: installs what is missing, and nothing that is there.
+
+mod bpffs;
+mod debian;
+mod programs;
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::bpf_toolchain::{CHOICE_VARIABLE, Choice, Compiler, find_linker};
+use crate::workspace::{cargo, line, run};
+use programs::Need;
+
+/// The version that the kernel program is built and tested with.
+const LINKER: [&str; 5] = ["install", "bpf-linker", "--version", "0.10.3", "--locked"];
+
+/// For building, testing and the demo.
+pub fn everything() -> Result<()> {
+    with_programs(programs::missing())
+}
+
+/// For building and the demo. Where packages can't be installed, it does without ssh.
+pub fn for_demo() -> Result<()> {
+    with_programs(programs::missing_for_demo(debian::is_here()))
+}
+
+fn with_programs(programs: Vec<Need>) -> Result<()> {
+    let mut packages = missing_compiler()?;
+    packages.extend(programs);
+    install(&packages)?;
+    bpffs::mount()
+}
+
+/// For building only.
+pub fn bpf_tools() -> Result<()> {
+    install(&missing_compiler()?)
+}
+
+/// Installs `packages`, and the linker if it is missing.
+fn install(packages: &[Need]) -> Result<()> {
+    if !packages.is_empty() {
+        for need in packages {
+            eprintln!("{} is missing: {}", need.package, need.why);
+        }
+        debian::install(packages.iter().map(|need| need.package))?;
+    }
+    if find_linker().is_none() && choice()? != Choice::None {
+        eprintln!("bpf-linker is missing: it links the kernel program");
+        run(cargo().args(LINKER))?;
+    }
+    Ok(())
+}
+
+/// What would give this machine a compiler for the kernel program; empty where it has one.
+fn missing_compiler() -> Result<Vec<Need>> {
+    let choice = choice()?;
+    if choice == Choice::None {
+        eprintln!("{CHOICE_VARIABLE}=none: no compiler for the kernel program is looked for");
+        return Ok(Vec::new());
+    }
+    if Compiler::find(choice).is_some() {
+        return Ok(Vec::new());
+    }
+    if choice == Choice::Nightly || !debian::offers(programs::COMPILER.map(|need| need.package)) {
+        let mut rustup = Command::new("rustup");
+        rustup.args(["toolchain", "install", "nightly", "--component", "rust-src"]);
+        bail!("there is no compiler for the kernel program; get one with\n    {}", line(&rustup));
+    }
+    Ok(programs::COMPILER.to_vec())
+}
+
+fn choice() -> Result<Choice> {
+    Choice::from_environment().map_err(anyhow::Error::msg)
+}

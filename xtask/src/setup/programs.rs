@@ -1,0 +1,61 @@
+//! The programs that tests and the demo run, and the Debian packages that have them.
+
+use crate::workspace::has_program;
+
+/// A Debian package, and what it is needed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Need {
+    pub package: &'static str,
+    pub why: &'static str,
+}
+
+/// A compiler for the kernel program.
+pub const COMPILER: [Need; 2] = [
+    Need { package: "rustc-web", why: "it compiles the kernel program" },
+    Need { package: "libstd-rust-web-dev-bpf", why: "it is `core` for the kernel's virtual machine" },
+];
+
+/// Each program with its package.
+const PROGRAMS: [(&str, Need); 16] = [
+    ("knock", Need { package: "knockd", why: "it brings the stock client, and tests compare with it" }),
+    ("knockd", Need { package: "knockd", why: "it brings the stock client, and tests compare with it" }),
+    ("nmap", Need { package: "nmap", why: "it scans in tests and the demo" }),
+    ("hping3", Need { package: "hping3", why: "it forges and floods in tests" }),
+    ("nc", Need { package: "netcat-openbsd", why: "it connects and listens in tests" }),
+    ("sshd", Need { package: "openssh-server", why: "it is the service behind the door" }),
+    ("ssh", Need { package: "openssh-client", why: "it comes through the door with throwaway keys" }),
+    ("ssh-keygen", Need { package: "openssh-client", why: "it comes through the door with throwaway keys" }),
+    ("ping", Need { package: "iputils-ping", why: "it tests what passes besides TCP and UDP" }),
+    ("tcpdump", Need { package: "tcpdump", why: "it records what arrives" }),
+    ("nft", Need { package: "nftables", why: "tests compare with its knock recipe" }),
+    ("iptables", Need { package: "iptables", why: "tests compare with its knock recipe" }),
+    ("bpftool", Need { package: "bpftool", why: "it shows what the kernel has loaded" }),
+    ("ethtool", Need { package: "ethtool", why: "it sets up interfaces in tests" }),
+    ("ip", Need { package: "iproute2", why: "it makes network namespaces" }),
+    ("nsenter", Need { package: "util-linux", why: "it runs programs in network namespaces" }),
+];
+
+/// The demo's own server stands in for these.
+const SSH: [&str; 3] = ["sshd", "ssh", "ssh-keygen"];
+
+/// The packages whose programs are not here, each once.
+pub fn missing() -> Vec<Need> {
+    missing_of(|_| true)
+}
+
+/// Those among them that the demo can't do without; with `ssh`, also those that make it a better demo.
+pub fn missing_for_demo(ssh: bool) -> Vec<Need> {
+    missing_of(|program| {
+        ["knock", "nmap", "ip", "nsenter"].contains(&program) || ssh && SSH.contains(&program)
+    })
+}
+
+fn missing_of(wanted: impl Fn(&str) -> bool) -> Vec<Need> {
+    let mut needs: Vec<Need> = Vec::new();
+    for (program, need) in PROGRAMS {
+        if wanted(program) && !has_program(program) && !needs.contains(&need) {
+            needs.push(need);
+        }
+    }
+    needs
+}

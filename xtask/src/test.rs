@@ -1,0 +1,22 @@
+//! `cargo xtask test`.
+
+use std::ffi::OsString;
+
+use anyhow::Result;
+
+use crate::setup;
+use crate::workspace::{cargo, run};
+
+/// Tests that can't run here fail instead of being skipped.
+const REQUIRE_PRIVILEGED: &str = "KNOCK_REQUIRE_PRIVILEGED";
+
+/// The kernel program alone is left out: it has no tests of its own, and is no program for this host.
+const PACKAGES: [&str; 3] = ["--workspace", "--exclude", "knock-ebpf"];
+
+/// `arguments` go to `cargo test`.
+pub fn all(arguments: &[OsString]) -> Result<()> {
+    setup::everything()?;
+    // The tests in namespaces run the program itself, which `cargo test` alone does not build.
+    run(cargo().arg("build").args(PACKAGES))?;
+    run(cargo().arg("test").args(PACKAGES).args(arguments).env(REQUIRE_PRIVILEGED, "1"))
+}
