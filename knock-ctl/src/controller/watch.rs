@@ -20,21 +20,24 @@ use tokio::sync::broadcast;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::bring_up::{Attached, indices, interface_name};
-use super::completions;
 use super::connections::{self, ProtectedPorts};
 use super::doors::Doors;
 use super::notice::Notice;
 use super::perf::{self, Signal};
 use super::socket::{self, Pending, Reply, Request};
+use super::{completions, trace};
 use crate::clock::boottime;
 use crate::commands::{CommandRunner, Limits};
-use crate::datapath::{Maps, Pins, detach};
+use crate::datapath::{Maps, Pins, Variant, detach};
 use crate::journal::Journal;
 use crate::runtime::{Position, RuntimeDirectory};
 use crate::sockets;
 
 /// How often the controller looks for what no signal told it of.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often it holds the open doors against the whole table of grants, in looks: completions and deadlines tell of nearly
+/// everything, and a large table takes a while to read.
+const RECONCILE_EVERY: u64 = 10;
 /// How often it renews the flows of connections whose sockets exist, in looks.
 const RENEW_EVERY: u64 = 60;
 /// Followers of events that fall this far behind lose some.
@@ -67,7 +70,9 @@ enum End {
 pub(super) async fn watch(attached: Attached) -> Result<ExitCode> {
     let Attached { config, mut program, maps, pins, directory, lock, protected, lives } = attached;
     let _lock = lock;
-    let _logger = aya_log::EbpfLogger::init(program.ebpf_mut()).ok();
+    if program.variant() == Variant::Trace {
+        trace::print(program.ebpf_mut()).context("cannot read what the kernel program logs")?;
+    }
     let mut signals = perf::signals(program.take_perf_events()?);
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -161,9 +166,11 @@ impl Watch {
         if self.looks.is_multiple_of(RENEW_EVERY) && self.looks > 0 {
             connections::renew(&self.maps, &self.protected, &self.lives)?;
         }
-        self.looks += 1;
         self.read_completions()?;
-        self.reconcile()?;
+        if self.looks.is_multiple_of(RECONCILE_EVERY) {
+            self.reconcile()?;
+        }
+        self.looks += 1;
         self.close_due()?;
         self.doors.retry_stops();
         self.publish();
@@ -205,6 +212,7 @@ impl Watch {
         if batch.lost > 0 {
             log::warn!("{} completions were overwritten before they were read", batch.lost);
             self.tell(Notice::new("lost").count(batch.lost));
+            self.looks = self.looks.next_multiple_of(RECONCILE_EVERY);
         }
         if batch.position != self.position {
             // Before anything is run, so that nothing runs twice.
@@ -268,7 +276,7 @@ impl Watch {
                 granted.insert((grants.source(), door));
                 let age = now.seconds().saturating_sub(grant.granted_at());
                 // What is there at the first look and was not among the completions, an earlier controller has dealt with.
-                let fresh = (age <= FRESH_SECONDS && self.looks > 1).then_some(now);
+                let fresh = (age <= FRESH_SECONDS && self.looks > 0).then_some(now);
                 self.doors.note_grant(grants.source(), door, grant.deadline(), fresh);
             }
         }
@@ -332,6 +340,7 @@ impl Watch {
                 Err(error) => Reply::Failed(format!("{error:#}")),
             },
             Request::Reconcile => {
+                self.looks = self.looks.next_multiple_of(RECONCILE_EVERY);
                 self.look()?;
                 Reply::Done(Vec::new())
             }
