@@ -50,6 +50,8 @@ pub enum SocketError {
 pub(super) struct Pending {
     pub(super) request: Request,
     pub(super) reply: oneshot::Sender<Reply>,
+    /// Ends once the reply has been written, or the client is gone.
+    pub(super) written: oneshot::Receiver<()>,
 }
 
 /// Asks the controller of this network namespace, and waits for its answer.
@@ -121,6 +123,8 @@ pub(super) fn serve(
 async fn talk(stream: UnixStream, requests: mpsc::Sender<Pending>, notices: broadcast::Sender<Notice>) {
     use tokio::io::AsyncReadExt;
 
+    // Dropped, and so heard of, when all is written.
+    let _done;
     let (reader, mut writer) = stream.into_split();
     let mut line = String::new();
     let read = tokio::io::BufReader::new(reader.take(LINE_MAX as u64)).read_line(&mut line).await;
@@ -128,9 +132,11 @@ async fn talk(stream: UnixStream, requests: mpsc::Sender<Pending>, notices: broa
         (Ok(_), Ok(Request::Events)) => return stream_events(&mut writer, notices.subscribe()).await,
         (Ok(_), Ok(request)) => {
             let (reply, answer) = oneshot::channel();
-            if requests.send(Pending { request, reply }).await.is_err() {
+            let (done, written) = oneshot::channel();
+            if requests.send(Pending { request, reply, written }).await.is_err() {
                 return;
             }
+            _done = done;
             answer.await.unwrap_or_else(|_| Reply::Failed("the controller is ending".to_owned()))
         }
         (Err(_), _) => return,

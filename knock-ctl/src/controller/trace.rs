@@ -32,7 +32,8 @@ impl Log for ByName {
     }
 
     fn log(&self, record: &Record<'_>) {
-        let line = with_name(&record.args().to_string());
+        // IPv4 sources come in their mapped form.
+        let line = with_name(&record.args().to_string()).replace("::ffff:", "");
         log::logger().log(
             &Record::builder()
                 .args(format_args!("{line}"))

@@ -16,7 +16,7 @@ use knock_common::grant::Granted;
 use knock_common::rules::{DoorId, steps_taken};
 use knock_common::time::{Boottime, Deadline};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::bring_up::{Attached, indices, interface_name};
@@ -63,8 +63,8 @@ struct Watch {
 enum End {
     /// The filter stays.
     Leave,
-    /// The filter is off everywhere.
-    Detached,
+    /// The filter is off everywhere; whoever asked for it is being told.
+    Detached(oneshot::Receiver<()>),
 }
 
 pub(super) async fn watch(attached: Attached) -> Result<ExitCode> {
@@ -105,8 +105,8 @@ pub(super) async fn watch(attached: Attached) -> Result<ExitCode> {
             Some(signal) = signals.recv() => watch.take(signal)?,
             Some(outcome) = outcomes.recv() => watch.doors.ended(outcome),
             Some(pending) = requests.recv() => {
-                if watch.answer(pending)? {
-                    break End::Detached;
+                if let Some(written) = watch.answer(pending)? {
+                    break End::Detached(written);
                 }
             }
             () = tokio::time::sleep_until(next) => watch.close_due()?,
@@ -120,7 +120,8 @@ pub(super) async fn watch(attached: Attached) -> Result<ExitCode> {
                  `knock-ctl detach` takes it off"
             );
         }
-        End::Detached => {
+        End::Detached(written) => {
+            let _ = tokio::time::timeout(LOOK, written).await;
             let finish = async {
                 while watch.doors.unfinished() > 0
                     && let Some(outcome) = outcomes.recv().await
@@ -321,9 +322,9 @@ impl Watch {
         Instant::now() + wait.min(LOOK)
     }
 
-    /// Answers a request. `true`: the filter is off everywhere.
-    fn answer(&mut self, pending: Pending) -> Result<bool> {
-        let Pending { request, reply } = pending;
+    /// Answers a request. `Some`: the filter is off everywhere.
+    fn answer(&mut self, pending: Pending) -> Result<Option<oneshot::Receiver<()>>> {
+        let Pending { request, reply, written } = pending;
         let mut over = false;
         let answer = match request {
             Request::Detach { interfaces } => match self.detach(&interfaces) {
@@ -348,7 +349,7 @@ impl Watch {
         };
         // Who asked may be gone.
         let _ = reply.send(answer);
-        Ok(over)
+        Ok(over.then_some(written))
     }
 
     fn detach(&mut self, names: &[String]) -> Result<Vec<String>> {
