@@ -1,1 +1,7 @@
-fn main() {}
+//! `knock-ctl`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    knock_ctl::cli::run()
+}

@@ -1,1 +1,67 @@
+//! The command line: one file a subcommand. Output goes to stdout, logs and errors to stderr.
 
+mod check;
+mod door_or_port;
+mod drops;
+mod failure;
+mod filter;
+mod grant;
+mod grants;
+mod notify;
+mod output;
+mod revoke;
+mod status;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use env_logger::Env;
+
+use crate::client::{self, KnockArguments};
+
+/// Port knocking at the network card: closes ports in XDP, and opens them to whoever knows the sequence
+#[derive(Parser, Debug)]
+#[command(name = "knock-ctl", version, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Check(check::CheckArguments),
+    Status(status::StatusArguments),
+    Grants(grants::GrantsArguments),
+    #[command(visible_alias = "allow")]
+    Grant(grant::GrantArguments),
+    Revoke(revoke::RevokeArguments),
+    Drops(drops::DropsArguments),
+    Knock(KnockArguments),
+}
+
+impl Command {
+    fn run(self) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Check(arguments) => check::run(&arguments),
+            Self::Status(arguments) => status::run(&arguments),
+            Self::Grants(arguments) => grants::run(&arguments),
+            Self::Grant(arguments) => grant::run(&arguments),
+            Self::Revoke(arguments) => revoke::run(&arguments),
+            Self::Drops(arguments) => drops::run(&arguments),
+            Self::Knock(arguments) => client::run(arguments),
+        }
+    }
+}
+
+/// Does what the command line says. Exit status: 0 done, 1 it failed, 2 the call was wrong; that of `status` tells more.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    env_logger::Builder::from_env(Env::default().default_filter_or("info")).format_target(false).init();
+    cli.command.run().unwrap_or_else(|error| {
+        eprintln!("knock-ctl: {}", failure::describe(&error));
+        ExitCode::FAILURE
+    })
+}
+
+#[cfg(test)]
+mod tests;

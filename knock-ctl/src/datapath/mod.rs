@@ -16,5 +16,5 @@ pub use maps::{DropCount, Maps, PacketCounters, TableUse};
 pub use object::is_embedded;
 pub use pins::Pins;
 pub use pod::Shared;
-pub use program::{AttachedInterface, Mode, Program, Variant};
+pub use program::{AttachedInterface, Mode, Program, Variant, attached, detach};
 pub use sizes::TableSizes;
