@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream as BlockingStream;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
@@ -12,6 +13,8 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use super::Notice;
 use crate::runtime::RuntimeDirectory;
 
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Longest line that is read from a client, in bytes.
 const LINE_MAX: usize = 64 << 10;
 
@@ -57,6 +60,7 @@ pub(super) struct Pending {
 /// Asks the controller of this network namespace, and waits for its answer.
 pub fn ask(directory: &RuntimeDirectory, request: &Request) -> Result<Vec<String>, SocketError> {
     let mut lines = send(directory, request)?;
+    lines.get_ref().set_read_timeout(Some(PATIENCE)).map_err(io(directory))?;
     let mut line = String::new();
     lines.read_line(&mut line).map_err(io(directory))?;
     match serde_json::from_str(&line) {
@@ -111,7 +115,7 @@ pub(super) fn serve(
                 Ok((stream, _)) => drop(tokio::spawn(talk(stream, sender.clone(), notices.clone()))),
                 Err(error) => {
                     log::warn!("the control socket: {error}");
-                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                    tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
         }
