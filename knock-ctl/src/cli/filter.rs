@@ -22,7 +22,7 @@ pub(super) struct Filter {
 /// Why there is no filter to look at.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FilterError {
-    #[error("the filter is not attached in this network namespace")]
+    #[error("the filter is not attached in this network namespace; `knock-ctl attach` attaches it")]
     NotAttached,
     #[error(
         "the filter is not attached in this network namespace, as far as can be seen: {} is not a BPF file system. \
@@ -54,12 +54,16 @@ impl Filter {
         Ok(Self { pins, maps, directory, state })
     }
 
-    /// `None`: there is none.
+    /// `None`: there is none, or none to be seen.
     pub(super) fn open_if_attached(command: &'static str) -> anyhow::Result<Option<Self>> {
         match Self::open(command) {
             Ok(filter) => Ok(Some(filter)),
             Err(error) => match error.downcast_ref() {
                 Some(FilterError::NotAttached) => Ok(None),
+                Some(FilterError::NoBpffs) => {
+                    log::warn!("{error}");
+                    Ok(None)
+                }
                 _ => Err(error),
             },
         }

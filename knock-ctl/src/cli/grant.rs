@@ -70,16 +70,22 @@ pub(super) fn run(arguments: &GrantArguments) -> anyhow::Result<ExitCode> {
     let granted = doors.granted(&arguments.what)?;
     let now = boottime();
     let deadline = deadline(arguments.open_for.map(|time| time.0), door, now);
-    if let Some(door) = door.filter(|door| door.connections != 0) {
-        // Before the grant, as without a count it lets no connection in.
-        let key = ConnectionsKey { source, door: door.id, padding: 0 };
-        maps.allow_connections(key, door.connections).with_context(|| {
-            format!("nothing was granted, as the connections of {source} can't be counted; if their table is full, \
-                     revoke what others hold of doors with `connections`")
-        })?;
-    }
     let change = maps.grant(&source, granted, GrantedBy::Admin, deadline, now)?;
     let told = describe(change, source, deadline, now, &doors, granted)?;
+    if let Some(door) = door.filter(|door| door.connections != 0) {
+        let key = ConnectionsKey { source, door: door.id, padding: 0 };
+        if let Err(error) = maps.allow_connections(key, door.connections) {
+            // Without a count the grant would let no connection in.
+            maps.revoke(&source, |held| held == granted, now)?;
+            return Err(error).with_context(|| {
+                format!(
+                    "{} was not granted, as the connections of {source} can't be counted; if this goes on, \
+                     run `knock-ctl detach` and attach anew",
+                    door.name
+                )
+            });
+        }
+    }
     notify_controller(&directory);
     output::print(&told)?;
     Ok(ExitCode::SUCCESS)
@@ -125,7 +131,7 @@ fn describe(
             time(deadline)
         )),
         Ok(Change::Extended { deadline, .. }) => {
-            Ok(format!("Extended {what} to {source}: {} from now.\n", time(deadline)))
+            Ok(format!("{source} holds {what} anew: {}.\n", time(deadline)))
         }
         Ok(Change::Full) => Err(anyhow!(
             "{source} holds {GRANTS_PER_SOURCE} grants, and one source may not hold more; \
@@ -191,7 +197,7 @@ mod tests {
             ),
             (
                 tell(Ok(Change::Extended { deadline: after(30), again: false }), ssh),
-                "Extended ssh (22/tcp) to 192.0.2.7: for 30s from now.\n",
+                "192.0.2.7 holds ssh (22/tcp) anew: for 30s.\n",
             ),
             (
                 tell(Ok(Change::Extended { deadline: after(60), again: false }), ssh),

@@ -2,7 +2,7 @@
 
 use knock_common::reason::Verdict;
 
-use super::report::{Attachment, ConfigReport, CountersReport, InterfaceReport, StatusReport};
+use super::report::{Attachment, ConfigReport, CountersReport, InterfaceReport, StatusReport, TablesReport};
 use crate::cli::output;
 
 impl StatusReport {
@@ -18,13 +18,12 @@ impl StatusReport {
             text += &output::table(["DOOR", "STEPS", "OPENS", "OPENED"], rows);
         }
         if self.enforce.is_some() {
-            let tables = [
-                ("grants", &self.tables.grants),
-                ("attempts", &self.tables.attempts),
-                ("flows", &self.tables.flows),
-            ];
-            let rows =
-                tables.map(|(name, table)| [name.to_owned(), table.used.to_string(), table.max.to_string()]);
+            let TablesReport { grants, attempts, flows } = &self.tables;
+            // A source can hold several grants.
+            let tables = [("grants", grants, " sources"), ("attempts", attempts, ""), ("flows", flows, "")];
+            let rows = tables.map(|(name, table, unit)| {
+                [name.to_owned(), table.used.to_string(), format!("{}{unit}", table.max)]
+            });
             text += "\n";
             text += &output::table(["TABLE", "USED", "ROOM FOR"], rows);
         }
@@ -106,7 +105,7 @@ ssh   3      22/tcp  4
 gate  4      -       0
 
 TABLE     USED  ROOM FOR
-grants    1     65536
+grants    1     65536 sources
 attempts  7     2097152
 flows     0     262144
 ";
