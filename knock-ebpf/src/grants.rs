@@ -111,10 +111,10 @@ fn add_at(source: &Address, grants: &SourceGrants, cursor: &mut u32, now: Bootti
         let Some(candidate) = GRANT_SOURCES.get(index) else {
             break;
         };
+        // One that is not in the table would free no room.
         // SAFETY: a torn read can only misjudge how dispensable a candidate is.
-        match unsafe { GRANTS.get(candidate) } {
-            Some(grants) => search.consider(index as usize, grants.eviction_rank(now, unfollowed)),
-            None => search.consider(index as usize, 0),
+        if let Some(grants) = unsafe { GRANTS.get(candidate) } {
+            search.consider(index as usize, grants.eviction_rank(now, unfollowed));
         }
     }
     *cursor = capacity + (cursor.wrapping_add(CANDIDATES) % capacity);

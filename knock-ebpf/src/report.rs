@@ -38,9 +38,10 @@ pub fn keep_and_signal(context: &XdpContext, event: &mut Event) {
     // SAFETY: the helper has no preconditions.
     let cpu = unsafe { bpf_get_smp_processor_id() };
     let index = cpu.wrapping_mul(RING_EVENTS).wrapping_add(event.serial as u32 & (RING_EVENTS - 1));
+    let event: &Event = event;
     // A failure means more CPUs than the ring was made for; the signal below still arrives.
-    let _ = COMPLETIONS.set(index, &*event, 0);
-    EVENTS.output(context, &*event, 0);
+    let _ = COMPLETIONS.set(index, event, 0);
+    EVENTS.output(context, event, 0);
 }
 
 /// Counts an opening of a door.

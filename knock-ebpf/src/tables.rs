@@ -201,8 +201,9 @@ impl Tables for KernelTables<'_> {
             // SAFETY: the value is this CPU's own, and the program is not interrupted by itself.
             let scratch = unsafe { &mut *scratch };
             scratch.reset(limit);
+            let scratch: &Connections = scratch;
             // An LRU map always finds room.
-            let _ = maps::CONNECTIONS.insert(key, &*scratch, 0);
+            let _ = maps::CONNECTIONS.insert(key, scratch, 0);
         }
     }
 
@@ -215,11 +216,10 @@ impl Tables for KernelTables<'_> {
         if !grants::lock(key, self.now()) {
             return None;
         }
-        let result = match maps::CONNECTIONS.get_ptr_mut(key) {
+        let result = maps::CONNECTIONS
+            .get_ptr_mut(key)
             // SAFETY: only the holder of the key's lock changes its entry.
-            Some(connections) => Some(change(unsafe { &mut *connections })),
-            None => None,
-        };
+            .map(|connections| change(unsafe { &mut *connections }));
         grants::unlock(key);
         result
     }

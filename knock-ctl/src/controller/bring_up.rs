@@ -121,6 +121,10 @@ pub(super) fn bring_up(loaded: Loaded, names: &[InterfaceName], variant: Variant
         );
     }
     let exist = pins.exist();
+    if !exist {
+        // Of a filter that is no more, in a namespace whose number was given out again.
+        directory.clear();
+    }
     for (name, facts) in &facts {
         refuse_foreign_program(name, facts, &pins)?;
     }

@@ -17,6 +17,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::config::{self, Mode};
 use crate::datapath::Variant;
+use crate::runtime::RuntimeDirectory;
 
 pub use notice::Notice;
 pub use socket::{Request, SocketError, ask, follow_events};
@@ -73,6 +74,7 @@ pub fn detach_alone(names: &[String]) -> Result<Vec<String>> {
     }
     if pins.linked_interfaces().is_empty() {
         pins.remove()?;
+        RuntimeDirectory::of_this_namespace()?.clear();
     }
     Ok(taken_off)
 }

@@ -335,6 +335,7 @@ impl Watch {
                             self.doors.close(source, door, "close");
                         }
                         self.pins.remove()?;
+                        self.directory.clear();
                     }
                     Reply::Done(names)
                 }

@@ -44,7 +44,29 @@ impl Maps {
     ) -> Result<Result<Change, TableFull>, DatapathError> {
         let mut grants = self.grants_of(source)?.unwrap_or(SourceGrants::none(*source));
         let change = grants.grant(granted, granted_by, deadline, now, &Search::<AtomicU64>::default());
-        self.put_grants(grants).map(|stored| stored.map(|()| change))
+        let mut stored = self.put_grants(grants)?;
+        if stored.is_err() && self.give_up_one(source, now)? {
+            stored = self.put_grants(grants)?;
+        }
+        Ok(stored.map(|()| change))
+    }
+
+    /// Removes a source whose grants have all passed. `false`: there is none.
+    fn give_up_one(&mut self, successor: &Address, now: Boottime) -> Result<bool, DatapathError> {
+        let passed = |grants: &SourceGrants| grants.all().iter().all(|grant| grant.deadline().passed(now));
+        let Some(source) = self.all_grants()?.iter().find(|grants| passed(grants)).map(SourceGrants::source)
+        else {
+            return Ok(false);
+        };
+        self.grants.remove(&Shared(source)).map_err(DatapathError::map("GRANTS"))?;
+        // The program looks here for sources to give up.
+        let place = self.grant_sources.iter().position(|place| place.is_ok_and(|place| place.0 == source));
+        if let Some(place) = place {
+            self.grant_sources
+                .set(place as u32, Shared(*successor), 0)
+                .map_err(DatapathError::map("GRANT_SOURCES"))?;
+        }
+        Ok(true)
     }
 
     /// Ends grants of `source`: those that `which` picks. Returns what was ended.

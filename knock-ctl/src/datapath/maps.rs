@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use aya::maps::lpm_trie::LpmTrie;
-use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, PerCpuHashMap, PerfEventArray};
+use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuHashMap, PerfEventArray};
 use knock_common::address::Address;
 use knock_common::attempt::AttemptSet;
 use knock_common::connection::{Connections, ConnectionsKey};
@@ -44,6 +44,7 @@ pub struct Maps {
     attempts: MappedArray<AttemptSet<AtomicU64>>,
     flows: MappedArray<FlowSet<AtomicU64>>,
     pub(super) grants: Hash<Address, Shared<SourceGrants>>,
+    pub(super) grant_sources: Array<MapData, Shared<Address>>,
     pub(super) connections: Hash<ConnectionsKey, Shared<Connections>>,
     pub(super) completions: Array<MapData, Shared<Event>>,
     pub(super) serials: PerCpuArray<MapData, u64>,
@@ -69,7 +70,7 @@ impl Maps {
             Map::from_map_data(data).map_err(DatapathError::map(name))
         })
         .map_err(|error| match error {
-            DatapathError::Map { name, .. } if pins.map(&name).exists() => {
+            DatapathError::Map { name, source } if !is_refused_by_the_kernel(&source) => {
                 DatapathError::Layout { path: pins.map(&name), what: "type or sizes of key and value" }
             }
             error => error,
@@ -121,6 +122,7 @@ impl Maps {
             attempts,
             flows,
             grants: grants.try_into().map_err(DatapathError::map("GRANTS"))?,
+            grant_sources: typed!("GRANT_SOURCES"),
             connections: connections.try_into().map_err(DatapathError::map("CONNECTIONS"))?,
             completions,
             serials: typed!("SERIALS"),
@@ -226,6 +228,11 @@ fn mapped<T: super::mapped::SharedElement>(
     let array = MappedArray::new(data.fd(), entries)
         .map_err(|source| DatapathError::Mmap { name: name.to_owned(), source })?;
     Ok((array, entries))
+}
+
+/// Whether the map could not be had at all, for want of privilege or because it is not there.
+fn is_refused_by_the_kernel(error: &MapError) -> bool {
+    matches!(error, MapError::SyscallError(_) | MapError::IoError(_) | MapError::PinError { .. })
 }
 
 fn max_entries(name: &str, map: &Map) -> Result<u32, DatapathError> {

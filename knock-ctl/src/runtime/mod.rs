@@ -46,6 +46,14 @@ impl RuntimeDirectory {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.0).map_err(RuntimeError::io(&self.0))
     }
 
+    /// Forgets what was in force; what was pinned is gone.
+    pub fn clear(&self) {
+        for path in [self.state_file(), self.position_file()] {
+            // Nobody reads it without pins.
+            let _ = fs::remove_file(path);
+        }
+    }
+
     pub fn lock_file(&self) -> PathBuf {
         self.0.join("lock")
     }

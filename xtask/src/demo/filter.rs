@@ -79,7 +79,7 @@ impl Drop for Filter<'_> {
 
 fn configuration() -> String {
     format!(
-        "[filter]\npolicy = \"drop\"\n\n[doors.ssh]\nsequence = {SEQUENCE:?}\nopens = [\"{PORT}/tcp\"]\n\
+        "[doors.ssh]\nsequence = {SEQUENCE:?}\nopens = [\"{PORT}/tcp\"]\n\
          open_for = \"{}s\"\n",
         OPEN_FOR.as_secs()
     )
