@@ -65,6 +65,11 @@ impl Fingerprint {
         let mixed = (ports ^ (sequence_number as u64) << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         Self((mixed >> (64 - FINGERPRINT_BITS)) as u32)
     }
+
+    #[inline(always)]
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
 }
 
 /// What an entry keeps of a source's address: 42 bits of a keyed hash besides those that choose the set.

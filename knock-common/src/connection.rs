@@ -49,15 +49,20 @@ impl Connections {
         }
     }
 
-    /// Lends a token to a new connection. `false`: none is left.
+    /// Lends a token to a new connection; one that has a token keeps it for as long again. `false`: none is left.
     #[inline(always)]
     pub fn lend(&mut self, flow: FlowIdentity, now: Boottime) -> bool {
         let milliseconds = now.milliseconds() as u32;
+        let deadline = match milliseconds.wrapping_add(HALF_OPEN_LIFE as u32) {
+            0 => 1,
+            deadline => deadline,
+        };
         let mut lent: u32 = 0;
         let mut place = None;
-        for (index, half_open) in self.half_open.iter().enumerate() {
+        for (index, half_open) in self.half_open.iter_mut().enumerate() {
             if half_open.is_live(milliseconds) {
                 if half_open.flow == flow.short() {
+                    half_open.deadline = deadline;
                     return true;
                 }
                 lent += 1;
@@ -71,16 +76,16 @@ impl Connections {
         let Some(half_open) = place.and_then(|index| self.half_open.get_mut(index)) else {
             return false;
         };
-        let deadline = milliseconds.wrapping_add(HALF_OPEN_LIFE as u32);
-        *half_open = HalfOpen { flow: flow.short(), deadline: if deadline == 0 { 1 } else { deadline } };
+        *half_open = HalfOpen { flow: flow.short(), deadline };
         true
     }
 
-    /// Notes that a half-open connection lives: its token is spent. `false`: it had none.
+    /// Notes that a half-open connection lives: its token is spent. `false`: it had none, or it was given back.
     #[inline(always)]
-    pub fn spend(&mut self, flow: FlowIdentity) -> bool {
+    pub fn spend(&mut self, flow: FlowIdentity, now: Boottime) -> bool {
+        let milliseconds = now.milliseconds() as u32;
         for half_open in &mut self.half_open {
-            if half_open.deadline != 0 && half_open.flow == flow.short() {
+            if half_open.is_live(milliseconds) && half_open.flow == flow.short() {
                 half_open.deadline = 0;
                 self.spent = self.spent.saturating_add(1);
                 return true;

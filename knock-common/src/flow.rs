@@ -16,11 +16,14 @@ pub const FLOW_WAYS: usize = 16;
 /// Milliseconds that a flow waits for the client's first packet after its SYN.
 pub const HALF_OPEN_LIFE: u64 = 30_000;
 
-/// A renewal that moves the deadline by less, in milliseconds, is not worth a write.
+/// A renewal that moves the deadline by less, in milliseconds, is not worth a write; nor, in a short life, one that moves it
+/// by less than this power of two's part of it.
 const RENEWAL_STEP: u64 = 1024;
+const RENEWAL_SHARE_SHIFT: u32 = 4;
 
 const GRANT_SHIFT: u32 = 2;
-const DEADLINE_SHIFT: u32 = 6;
+const GRANT_BITS: u64 = 0x1f;
+const DEADLINE_SHIFT: u32 = 7;
 
 /// How far a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,11 +111,12 @@ impl GrantIndex {
     pub const NONE: Self = Self(0);
 
     const LIMITED: u8 = 1 << 3;
+    const LENT: u8 = 1 << 4;
 
-    /// `limited`: the grant allows only so many connections.
+    /// `limited`: the grant allows only so many connections, and has lent this one a token.
     #[inline(always)]
     pub const fn new(index: usize, limited: bool) -> Self {
-        Self(index as u8 & 7 | if limited { Self::LIMITED } else { 0 })
+        Self(index as u8 & 7 | if limited { Self::LIMITED | Self::LENT } else { 0 })
     }
 
     #[inline(always)]
@@ -123,6 +127,17 @@ impl GrantIndex {
     #[inline(always)]
     pub const fn is_limited(self) -> bool {
         self.0 & Self::LIMITED != 0
+    }
+
+    /// Whether the connection has a token that is not spent yet.
+    #[inline(always)]
+    pub const fn is_lent(self) -> bool {
+        self.0 & Self::LENT != 0
+    }
+
+    #[inline(always)]
+    const fn spent(self) -> Self {
+        Self(self.0 & !Self::LENT)
     }
 }
 
@@ -152,7 +167,7 @@ pub struct Flow {
 #[repr(C)]
 struct Entry<W> {
     tag: W,
-    /// Phase in the two lowest bits, grant in the next four, above them the deadline in milliseconds.
+    /// Phase in the two lowest bits, grant in the next five, above them the deadline in milliseconds.
     life: W,
     /// Hash of the remote address, sequence number of the SYN.
     origin: W,
@@ -165,7 +180,7 @@ impl<W: Word> Entry<W> {
         let phase = Phase::from_bits(life)?;
         let deadline = life >> DEADLINE_SHIFT;
         let sequence_number = self.origin.load() as u32;
-        let grant = GrantIndex((life >> GRANT_SHIFT) as u8 & 0xf);
+        let grant = GrantIndex((life >> GRANT_SHIFT & GRANT_BITS) as u8);
         if deadline <= now { None } else { Some(Flow { phase, deadline, sequence_number, grant }) }
     }
 }
@@ -214,8 +229,8 @@ impl<W: Word> FlowSet<W> {
     }
 
     /// Records a connection: in the place of an older record of its own, of an expired flow, of a half-open one of the
-    /// same address, or of the oldest half-open one. A connection that lives takes over the SYN's sequence number alone: a
-    /// forged SYN must not make it half-open. `false`: the set is full of live connections.
+    /// same address, or of the oldest half-open one. A connection that lives takes over the SYN's sequence number and
+    /// grant alone: a forged SYN must not make it half-open. `false`: the set is full of live connections.
     #[inline(always)]
     pub fn record(
         &self,
@@ -230,7 +245,8 @@ impl<W: Word> FlowSet<W> {
         for (way, entry) in self.entries.iter().enumerate() {
             let own = entry.tag.load() == identity.tag;
             let rank = match entry.read(now) {
-                Some(Flow { phase: Phase::Established | Phase::Closing, .. }) if own => {
+                Some(Flow { phase: phase @ (Phase::Established | Phase::Closing), deadline, .. }) if own => {
+                    entry.life.store(life(deadline, phase, flow.grant));
                     entry.origin.store(origin(identity, flow));
                     return true;
                 }
@@ -257,12 +273,16 @@ impl<W: Word> FlowSet<W> {
     /// Gives the flow a new phase and the life that goes with it.
     #[inline(always)]
     pub fn renew(&self, way: FlowWay, old: &Flow, phase: Phase, now: Boottime, lives: &FlowLives) {
-        let deadline = now.milliseconds() + lives.of(phase);
-        if phase as u8 == old.phase as u8 && deadline.abs_diff(old.deadline) < RENEWAL_STEP {
+        let lifetime = lives.of(phase);
+        let deadline = now.milliseconds() + lifetime;
+        let step = RENEWAL_STEP.min(lifetime >> RENEWAL_SHARE_SHIFT);
+        let worth_it = phase as u8 != old.phase as u8 || deadline.abs_diff(old.deadline) >= step;
+        if !worth_it && !old.grant.is_lent() {
             return;
         }
+        let deadline = if worth_it { deadline } else { old.deadline };
         if let Some(entry) = self.entries.get(way.0 & (FLOW_WAYS - 1)) {
-            entry.life.store(life(deadline, phase, old.grant));
+            entry.life.store(life(deadline, phase, old.grant.spent()));
         }
     }
 

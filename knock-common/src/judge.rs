@@ -129,7 +129,7 @@ fn passes_as_flow<T: Tables>(tables: &T, packet: &Packet, segment: &Segment) -> 
     let Some((way, flow)) = set.find(identity, now, tables.search()) else {
         return false;
     };
-    if matches!(flow.phase, Phase::HalfOpen) {
+    if matches!(flow.phase, Phase::HalfOpen) || flow.grant.is_lent() {
         confirm_connection(tables, packet, &flow, identity);
     }
     let ends = segment.flags.intersects(TcpFlags::FIN.union(TcpFlags::RST));
@@ -156,7 +156,8 @@ fn confirm_connection<T: Tables>(tables: &T, packet: &Packet, flow: &Flow, ident
         && let Granted::Door(door) = granted
     {
         let key = ConnectionsKey { source: packet.source, door, padding: 0 };
-        let _ = tables.change_connections(&key, |connections| connections.spend(identity));
+        let now = tables.now();
+        let _ = tables.change_connections(&key, |connections| connections.spend(identity, now));
     }
     if !used {
         let _ = tables.change_grants(&packet.source, |grants| grants.mark_used(index));
@@ -177,6 +178,32 @@ fn opens<T: Tables>(tables: &T, granted: Granted, segment: &Segment, entry: Port
             subject: entry.class(),
         }),
     }
+}
+
+/// Whether the port is closed to others, and trust or a valid grant, were it used up, opens it to the packet's source.
+// A function of its own in the kernel too: a BPF stack frame has 512 bytes.
+#[inline(never)]
+pub(crate) fn is_open_to_source<T: Tables>(
+    tables: &T,
+    packet: &Packet,
+    segment: &Segment,
+    entry: PortEntry,
+) -> bool {
+    if !entry.is(PortEntry::PROTECTED) {
+        return false;
+    }
+    if tables.rules().has(RuleOption::Trusted) && is_trusted(tables, packet, entry) {
+        return true;
+    }
+    let Some(grants) = tables.grants(&packet.source) else {
+        return false;
+    };
+    let now = tables.now();
+    grants.is_of(&packet.source)
+        && grants
+            .all()
+            .iter()
+            .any(|grant| !grant.deadline().passed(now) && opens(tables, grant.granted(), segment, entry))
 }
 
 #[inline(always)]

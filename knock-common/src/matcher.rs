@@ -2,9 +2,9 @@
 
 use core::num::NonZero;
 
-use crate::address::Address;
 use crate::attempt::{Attempt, Fingerprint, SourceIdentity, is_within};
 use crate::event::{Event, EventKind};
+use crate::judge::is_open_to_source;
 use crate::packet::{Packet, Segment};
 use crate::port::Protocol;
 use crate::rules::{
@@ -83,7 +83,7 @@ pub fn observe<T: Tables>(
         segment.source_port,
         segment.sequence_number,
     );
-    let knock = Knock { source: &packet.source, hop_limit: packet.hop_limit, segment, entry, fingerprint };
+    let knock = Knock { packet, segment, entry, fingerprint };
     let first = |edge: Edge| Attempt {
         state: edge.next,
         started: now.milliseconds(),
@@ -132,8 +132,7 @@ fn may_reset<T: Tables>(tables: &T, segment: &Segment, entry: PortEntry) -> bool
 
 /// The packet as the matcher sees it.
 struct Knock<'a> {
-    source: &'a Address,
-    hop_limit: u8,
+    packet: &'a Packet,
     segment: &'a Segment,
     entry: PortEntry,
     fingerprint: Fingerprint,
@@ -143,12 +142,13 @@ impl Knock<'_> {
     #[inline(always)]
     fn taken_key(&self, attempt: &Attempt) -> TakenKey {
         TakenKey {
-            source: *self.source,
+            source: self.packet.source,
             started: attempt.started,
             sequence_number: self.segment.sequence_number,
             port: self.segment.destination_port,
             source_port: self.segment.source_port,
-            protocol: self.segment.protocol as u64,
+            protocol: self.segment.protocol as u32,
+            first_knock: attempt.fingerprint.bits(),
         }
     }
 }
@@ -173,7 +173,7 @@ fn step<T: Tables>(
     let slot = tables.slot();
     let elapsed_within = |timeout| is_within(now.milliseconds(), attempt.started, timeout);
     let other_hop_limit =
-        tables.rules().has(RuleOption::SameHopLimit) && knock.hop_limit != attempt.hop_limit;
+        tables.rules().has(RuleOption::SameHopLimit) && knock.packet.hop_limit != attempt.hop_limit;
     if let Some(hit) = hit {
         let symbol = hit.symbol | if other_hop_limit { OTHER_HOP_LIMIT } else { 0 };
         let edge = tables.edge(&EdgeKey { slot, state: attempt.state, symbol });
@@ -195,12 +195,14 @@ fn step<T: Tables>(
     if state.complete != 0 {
         return after_completion(tables, knock, attempt, hit);
     }
-    if other_hop_limit && state.same_hop_limit != 0 {
+    if other_hop_limit && state.same_hop_limit != 0 && elapsed_within(state.same_hop_limit) {
         return Step::Nothing;
     }
     if let Some(hit) = hit {
         match taken_before(tables, knock, attempt, &state) {
-            Some(Taken::First) => return fresh(Some(hit)),
+            // Where it begins no door, by its flags or its target, it is one more packet to a port that was knocked.
+            Some(Taken::First) if hit.first.next == ROOT => return Step::Nothing,
+            Some(Taken::First) => return Step::Begin(hit.first),
             Some(Taken::Again) => return Step::Nothing,
             None => {}
         }
@@ -247,13 +249,14 @@ fn taken_before<T: Tables>(tables: &T, knock: &Knock<'_>, attempt: &Attempt, sta
     Some(if repeats { Taken::Again } else { Taken::First })
 }
 
-/// Whether a wrong port is one that does not reset: a port that some door opens, one with a listener here, or, without
-/// `strict`, one that belongs to no door.
+/// Whether a wrong port is one that does not reset: a port that some door opens, one with a listener here, one that is open
+/// to the source, or, without `strict`, one that belongs to no door.
 #[inline(always)]
 fn forgives<T: Tables>(tables: &T, knock: &Knock<'_>) -> bool {
     knock.entry.is(PortEntry::OPENED)
         || !tables.rules().has(RuleOption::Strict) && !knock.entry.is(PortEntry::KNOCK)
         || tables.has_listener(knock.segment.protocol, knock.segment.destination_port)
+        || is_open_to_source(tables, knock.packet, knock.segment, knock.entry)
 }
 
 #[inline(always)]

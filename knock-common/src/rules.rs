@@ -226,7 +226,7 @@ pub struct State {
     pub timeout: u32,
     /// 1: the path is complete.
     pub complete: u32,
-    /// 1: some door on this path has `same_ttl`.
+    /// The longest `seq_timeout` of the doors on this path that have `same_ttl`, in milliseconds; 0: none has.
     pub same_hop_limit: u32,
 }
 

@@ -34,7 +34,9 @@ pub struct TakenKey {
     pub sequence_number: u32,
     pub port: u16,
     pub source_port: u16,
-    pub protocol: u64,
+    pub protocol: u32,
+    /// Fingerprint of the attempt's first knock: one that was reset may have begun in the same millisecond.
+    pub first_knock: u32,
 }
 
 const _: () = assert!(size_of::<TakenKey>() == 40);

@@ -1,8 +1,11 @@
 //! Packet builder, reference model, network namespace lab, and the kernel program without a network.
 
+pub mod core;
 pub mod fixtures;
 pub mod kernel;
 pub mod lab;
 pub mod model;
 pub mod packet;
+pub mod rule_set;
+pub mod state;
 pub mod stream;

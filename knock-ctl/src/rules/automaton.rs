@@ -325,8 +325,8 @@ impl Builder<'_> {
         self.doors[door as usize].steps.len() == node.path.len()
     }
 
-    fn timeout(&self, doors: &DoorSet) -> u32 {
-        doors.iter().map(|&door| milliseconds(&self.doors[door as usize])).max().unwrap_or(0)
+    fn timeout<'a>(&self, doors: impl IntoIterator<Item = &'a u32>) -> u32 {
+        doors.into_iter().map(|&door| milliseconds(&self.doors[door as usize])).max().unwrap_or(0)
     }
 
     /// The path's hash. Where conditions have parted doors that share the path, the doors that are left count too.
@@ -353,7 +353,8 @@ impl Builder<'_> {
             representative: node.doors.first().map_or(0, |&door| self.ids[door as usize]),
             timeout: self.timeout(&node.doors),
             complete: u32::from(node.doors.iter().any(|&door| self.is_complete(door, node))),
-            same_hop_limit: u32::from(node.doors.iter().any(|&door| self.doors[door as usize].same_ttl)),
+            same_hop_limit: self
+                .timeout(node.doors.iter().filter(|&&door| self.doors[door as usize].same_ttl)),
         };
         self.levels.iter().flatten().map(|node| (StateKey { slot: 0, state: node.id }, state(node))).collect()
     }

@@ -51,9 +51,9 @@ pub struct MemoryTables {
     search: Search<AtomicU64>,
 }
 
-/// Sets of the tables; few, so that sources meet in them.
+/// Sets of the tables; few attempts, so that sources meet in them, and flows enough that one address may have some hundred.
 const ATTEMPT_SETS: u32 = 64;
-const FLOW_SETS: u32 = 256;
+const FLOW_SETS: u32 = 4096;
 
 impl MemoryTables {
     /// The rules, and no attempt, grant or flow yet.

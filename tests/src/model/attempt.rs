@@ -1,8 +1,10 @@
 //! One source's way through the doors' sequences.
 //!
 //! Where the text leaves room, the model reads it so:
-//! - A completed attempt is no attempt to anything but a repeat of its last knock: what starts nothing leaves it there.
-//! - Doors of one attempt stand at different steps only where `same_ttl` made some of them ignore a packet.
+//! - A completed attempt is no attempt to anything but a repeat of its last knock: any other hit, and what would reset
+//!   an attempt, ends it.
+//! - The doors of an attempt are all at one step: where a packet of another hop limit is a knock of some of them, those
+//!   with `same_ttl` leave.
 //! - Starting over on the first port is not a reset, so it happens on ports open to the source too.
 
 use super::parser::Segment;
@@ -60,6 +62,7 @@ pub(super) fn take(
             if attempt.is_repeat_of_last(packet) {
                 return Vec::new();
             }
+            attempts.remove(&packet.source);
             start(attempts, rules, now_ms, packet)
         }
         Some(attempt) => match attempt.step(rules, packet) {
@@ -99,10 +102,10 @@ fn is_wrong(rules: &Rules, packet: &Segment) -> bool {
             || rules.doors.iter().any(|door| door.flags.met_by(packet.flags)))
 }
 
-/// Whether a reset goes unheard: the attempt is completed, or the packet came another way than its first knock.
+/// Whether a reset goes unheard: the packet came another way than the first knock.
 fn is_ignored(attempts: &Attempts, rules: &Rules, packet: &Segment) -> bool {
     attempts.get(&packet.source).is_some_and(|attempt| {
-        attempt.completed || attempt.doors.iter().any(|&(door, _)| attempt.is_deaf(rules, door, packet))
+        !attempt.completed && attempt.doors.iter().any(|&(door, _)| attempt.is_deaf(rules, door, packet))
     })
 }
 
@@ -157,8 +160,8 @@ impl Attempt {
                 && is_met(door_rules, packet)
         };
         if self.doors.iter().any(advances) {
-            self.doors.retain(|alive| deaf.contains(&alive.0) || advances(alive));
-            for alive in self.doors.iter_mut().filter(|alive| !deaf.contains(&alive.0)) {
+            self.doors.retain(advances);
+            for alive in &mut self.doors {
                 alive.1 += 1;
             }
             self.knocks.push(knock);

@@ -11,19 +11,26 @@ pub const MOST_PER_SOURCE: usize = 8;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
+    pub door: usize,
     /// Valid before this time; `u64::MAX` is for ever.
     pub deadline_ms: u64,
     /// One for each flow counted since the grant was opened or last refreshed.
-    pub(super) tokens: Vec<Token>,
-    last_refresh_event_ms: Option<u64>,
+    tokens: Vec<Token>,
+    /// The second of the clock in which a refresh was told last.
+    told_in_second: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Token {
-    pub(super) flow: FiveTuple,
-    pub(super) sequence: u32,
+struct Token {
+    flow: FiveTuple,
     /// When it comes back unless the client is heard of; `None`: spent.
-    pub(super) half_open_until_ms: Option<u64>,
+    half_open_until_ms: Option<u64>,
+}
+
+impl Token {
+    fn is_held(&self, now_ms: u64) -> bool {
+        self.half_open_until_ms.is_none_or(|until| now_ms < until)
+    }
 }
 
 impl Grant {
@@ -33,21 +40,49 @@ impl Grant {
 
     /// Connections used up: established ones, and half-open ones whose time has not run out.
     pub fn connections_used(&self, now_ms: u64) -> u32 {
-        let held = |token: &&Token| token.half_open_until_ms.is_none_or(|until| now_ms < until);
-        self.tokens.iter().filter(held).count() as u32
+        self.tokens.iter().filter(|token| token.is_held(now_ms)).count() as u32
+    }
+
+    /// Lends a token to a half-open flow until `until_ms`; one that has a token keeps it. `false`: none is left.
+    pub(super) fn lend(&mut self, limit: u32, now_ms: u64, until_ms: u64, flow: FiveTuple) -> bool {
+        if let Some(token) = self.lent(now_ms, flow) {
+            token.half_open_until_ms = Some(until_ms);
+            return true;
+        }
+        if self.connections_used(now_ms) >= limit {
+            return false;
+        }
+        self.tokens.push(Token { flow, half_open_until_ms: Some(until_ms) });
+        true
+    }
+
+    /// The flow lives: the token that it was lent is spent.
+    pub(super) fn spend(&mut self, now_ms: u64, flow: FiveTuple) {
+        if let Some(token) = self.lent(now_ms, flow) {
+            token.half_open_until_ms = None;
+        }
+    }
+
+    fn lent(&mut self, now_ms: u64, flow: FiveTuple) -> Option<&mut Token> {
+        self.tokens
+            .iter_mut()
+            .find(|token| token.flow == flow && token.half_open_until_ms.is_some() && token.is_held(now_ms))
     }
 }
 
-/// (source, door) -> grant, in ascending order; expired ones too, until something replaces them.
-pub(super) type Grants = BTreeMap<(IpAddr, usize), Grant>;
+/// Source -> its grants in the order of their places; expired ones keep theirs until something replaces them.
+pub(super) type Grants = BTreeMap<IpAddr, Vec<Grant>>;
 
-/// The doors whose valid grants open `port` to `source`, in ascending order.
-pub(super) fn opening(grants: &Grants, rules: &Rules, now_ms: u64, source: IpAddr, port: Port) -> Vec<usize> {
-    grants
-        .range((source, 0)..=(source, usize::MAX))
-        .filter(|((_, door), grant)| grant.is_valid(now_ms) && opens(rules, *door, port))
-        .map(|((_, door), _)| *door)
-        .collect()
+/// The valid grants that open `port` to `source`, in the order of their places.
+pub(super) fn opening<'a>(
+    grants: &'a mut Grants,
+    rules: &Rules,
+    now_ms: u64,
+    source: IpAddr,
+    port: Port,
+) -> Vec<&'a mut Grant> {
+    let held = grants.get_mut(&source).into_iter().flatten();
+    held.filter(|grant| grant.is_valid(now_ms) && opens(rules, grant.door, port)).collect()
 }
 
 fn opens(rules: &Rules, door: usize, port: Port) -> bool {
@@ -67,51 +102,45 @@ pub(super) fn complete(
     door: usize,
 ) -> Vec<Event> {
     let mut events = Vec::new();
-    for &revoked in &rules.doors[door].revokes {
-        events.extend(revoke(grants, now_ms, source, revoked));
+    for grant in grants.get_mut(&source).into_iter().flatten() {
+        if rules.doors[door].revokes.contains(&grant.door) && grant.is_valid(now_ms) {
+            grant.deadline_ms = now_ms;
+            events.push(Event { kind: EventKind::Close, source, door: grant.door });
+        }
     }
     let open_for = rules.doors[door].open_for_ms;
     let deadline_ms = open_for.map_or(u64::MAX, |open_for| now_ms.saturating_add(open_for));
     let kind = match &rules.doors[door].opens {
         Opens::Nothing => Some(EventKind::Open),
-        _ => store(grants, now_ms, source, door, deadline_ms),
+        _ => store(grants.entry(source).or_default(), now_ms, door, deadline_ms),
     };
     events.extend(kind.map(|kind| Event { kind, source, door }));
     events
 }
 
-/// Ends a grant now; gives an event if it was valid.
-pub(super) fn revoke(grants: &mut Grants, now_ms: u64, source: IpAddr, door: usize) -> Option<Event> {
-    let grant = grants.get_mut(&(source, door)).filter(|grant| grant.is_valid(now_ms))?;
-    grant.deadline_ms = now_ms;
-    Some(Event { kind: EventKind::Close, source, door })
+/// Ends a grant now; whether it was valid.
+pub(super) fn revoke(grants: &mut Grants, now_ms: u64, source: IpAddr, door: usize) -> bool {
+    let held = grants.get_mut(&source).into_iter().flatten();
+    let grant = held.into_iter().find(|grant| grant.door == door && grant.is_valid(now_ms));
+    grant.map(|grant| grant.deadline_ms = now_ms).is_some()
 }
 
-/// `None`: a refresh within a second of the last one that was told.
-fn store(
-    grants: &mut Grants,
-    now_ms: u64,
-    source: IpAddr,
-    door: usize,
-    deadline_ms: u64,
-) -> Option<EventKind> {
-    let valid =
-        grants.iter().filter(|((owner, _), grant)| *owner == source && grant.is_valid(now_ms)).count();
-    match grants.get_mut(&(source, door)) {
-        Some(grant) if grant.is_valid(now_ms) => {
-            grant.deadline_ms = grant.deadline_ms.max(deadline_ms);
-            grant.tokens.clear();
-            if grant.last_refresh_event_ms.is_some_and(|last| now_ms - last < 1000) {
-                return None;
-            }
-            grant.last_refresh_event_ms = Some(now_ms);
-            Some(EventKind::Refresh)
-        }
-        _ if valid >= MOST_PER_SOURCE => Some(EventKind::GrantRefused),
-        _ => {
-            let grant = Grant { deadline_ms, tokens: Vec::new(), last_refresh_event_ms: None };
-            grants.insert((source, door), grant);
-            Some(EventKind::Open)
-        }
+/// `None`: a refresh in a second in which one was told already.
+fn store(held: &mut Vec<Grant>, now_ms: u64, door: usize, deadline_ms: u64) -> Option<EventKind> {
+    let own = held.iter().position(|grant| grant.door == door);
+    if let Some(grant) = own.map(|place| &mut held[place]).filter(|grant| grant.is_valid(now_ms)) {
+        grant.deadline_ms = grant.deadline_ms.max(deadline_ms);
+        grant.tokens.clear();
+        let second = Some(now_ms / 1000);
+        let told = grant.told_in_second == second;
+        grant.told_in_second = second;
+        return (!told).then_some(EventKind::Refresh);
     }
+    let grant = Grant { door, deadline_ms, tokens: Vec::new(), told_in_second: None };
+    match own.or_else(|| held.iter().position(|grant| !grant.is_valid(now_ms))) {
+        Some(place) => held[place] = grant,
+        None if held.len() < MOST_PER_SOURCE => held.push(grant),
+        None => return Some(EventKind::GrantRefused),
+    }
+    Some(EventKind::Open)
 }

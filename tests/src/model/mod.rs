@@ -22,7 +22,7 @@ pub use rules::{
 
 use attempt::Attempts;
 use flow::Flows;
-use grant::{Grants, Token};
+use grant::Grants;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -48,7 +48,7 @@ pub struct Event {
 pub enum EventKind {
     /// A completed sequence, and no grant of that door was valid.
     Open,
-    /// A completed sequence of an open door; told at most once a second for each grant.
+    /// A completed sequence of an open door; told once in a second of the clock for each grant.
     Refresh,
     /// A valid grant was revoked.
     Close,
@@ -96,7 +96,7 @@ impl Model {
 
     /// Ends a grant now; whether it was valid.
     pub fn revoke(&mut self, now_ms: u64, source: IpAddr, door: usize) -> bool {
-        grant::revoke(&mut self.grants, now_ms, source, door).is_some()
+        grant::revoke(&mut self.grants, now_ms, source, door)
     }
 
     /// The attempt of `source`, if at least one of its doors is in time; completed ones too.
@@ -120,8 +120,9 @@ impl Model {
 
     /// (source, door) -> valid grant.
     pub fn grants(&self, now_ms: u64) -> BTreeMap<(IpAddr, usize), Grant> {
-        let valid = self.grants.iter().filter(|(_, grant)| grant.is_valid(now_ms));
-        valid.map(|(key, grant)| (*key, grant.clone())).collect()
+        let all = self.grants.iter().flat_map(|(source, held)| held.iter().map(|grant| (*source, grant)));
+        let valid = all.filter(|(_, grant)| grant.is_valid(now_ms));
+        valid.map(|(source, grant)| ((source, grant.door), grant.clone())).collect()
     }
 
     /// Live accepted flows.
@@ -136,10 +137,10 @@ impl Model {
 
     /// Rules 7 to 11: the verdict is found before the matcher sees the packet.
     fn segment(&mut self, now_ms: u64, packet: &Segment) -> (bool, &'static str, Vec<Event>) {
+        let open_to_source = self.is_open_to_source(now_ms, packet);
         let (pass, reason) = self.judge(now_ms, packet);
         let mut events = Vec::new();
         if !matches!(reason, "public" | "flow") && !packet.fragment {
-            let open_to_source = matches!(reason, "trusted" | "granted");
             let completed = attempt::take(&mut self.attempts, &self.rules, now_ms, packet, open_to_source);
             for door in completed {
                 let told = grant::complete(&mut self.grants, &self.rules, now_ms, packet.source, door);
@@ -147,6 +148,13 @@ impl Model {
             }
         }
         (pass, reason, events)
+    }
+
+    /// Whether trust or a valid grant, were it used up, opens the packet's port to its source.
+    fn is_open_to_source(&mut self, now_ms: u64, packet: &Segment) -> bool {
+        let (source, port) = (packet.source, packet.port);
+        let granted = !grant::opening(&mut self.grants, &self.rules, now_ms, source, port).is_empty();
+        self.rules.is_protected(port) && (granted || self.rules.is_trusted(source, port))
     }
 
     fn judge(&mut self, now_ms: u64, packet: &Segment) -> (bool, &'static str) {
@@ -175,41 +183,42 @@ impl Model {
         }
         let key = FiveTuple::of(packet);
         let Some(flow) = self.flows.get_mut(&key).filter(|flow| flow.is_live(now_ms)) else { return false };
+        let lender = flow.lender.take();
         flow.follow(self.rules.flow_lives, now_ms, packet);
-        let (sequence, held) = (flow.sequence, |until| now_ms < until);
-        for token in self.grants.values_mut().flat_map(|grant| &mut grant.tokens) {
-            let is_its = token.flow == key && token.sequence == sequence;
-            if is_its && token.half_open_until_ms.is_some_and(held) {
-                token.half_open_until_ms = None;
-            }
+        let held = self.grants.get_mut(&packet.source).into_iter().flatten();
+        for grant in held.filter(|grant| Some(grant.door) == lender) {
+            grant.spend(now_ms, key);
         }
         true
     }
 
-    /// Whether a valid grant lets the packet pass; a new connection then takes its token and becomes a flow.
+    /// Whether a valid grant lets the packet pass; a new connection then becomes a flow, and takes a token where
+    /// connections are counted: where no grant is without limit, that of the first.
     fn is_granted(&mut self, now_ms: u64, packet: &Segment) -> bool {
-        let doors = grant::opening(&self.grants, &self.rules, now_ms, packet.source, packet.port);
-        if doors.is_empty() || !packet.opens_connection() {
-            return !doors.is_empty();
+        let mut opening = grant::opening(&mut self.grants, &self.rules, now_ms, packet.source, packet.port);
+        if opening.is_empty() || !packet.opens_connection() {
+            return !opening.is_empty();
         }
+        let limit = |grant: &Grant| self.rules.doors[grant.door].connections;
+        let unlimited = opening.iter().any(|grant| limit(grant) == 0);
         if packet.fragment {
-            return doors.iter().any(|&door| self.rules.doors[door].connections == 0);
+            return unlimited;
         }
         let key = FiveTuple::of(packet);
         let known = self.flows.get(&key).filter(|flow| flow.is_live(now_ms));
         if known.is_some_and(|flow| flow.sequence == packet.sequence) {
             return true;
         }
-        let admits = |door: &&usize| {
-            let limit = self.rules.doors[**door].connections;
-            limit == 0 || self.grants[&(packet.source, **door)].connections_used(now_ms) < limit
-        };
-        let Some(&door) = doors.iter().find(admits) else { return false };
-        if let Some(grant) = self.grants.get_mut(&(packet.source, door)) {
-            let half_open_until_ms = Some(now_ms.saturating_add(self.rules.flow_lives.half_open_ms));
-            grant.tokens.push(Token { flow: key, sequence: packet.sequence, half_open_until_ms });
+        let mut lender = None;
+        if !unlimited {
+            let grant = &mut opening[0];
+            let until_ms = now_ms.saturating_add(self.rules.flow_lives.half_open_ms);
+            if !grant.lend(limit(grant), now_ms, until_ms, key) {
+                return false;
+            }
+            lender = Some(grant.door);
         }
-        flow::record(&mut self.flows, self.rules.flow_lives, now_ms, packet);
+        flow::record(&mut self.flows, self.rules.flow_lives, now_ms, packet, lender);
         true
     }
 }

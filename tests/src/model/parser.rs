@@ -126,7 +126,9 @@ fn ipv6(ip: &Ip<'_>) -> Option<Content> {
         0 => return None,
         length => length,
     };
-    if packet[0] >> 4 != 6 {
+    // A mapped address is never on the wire (RFC 4291, 2.5.5.2): it would name an IPv4 source.
+    let mapped = packet[8..18] == [0; 10] && packet[18..20] == [0xff; 2];
+    if packet[0] >> 4 != 6 || mapped {
         return None;
     }
     let mut payload = packet.get(40..40 + payload_length)?;

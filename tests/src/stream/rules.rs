@@ -93,7 +93,7 @@ fn door(random: &mut Rng, others: &[Door]) -> Option<Door> {
         let fits = others.iter().all(|other| {
             let shared = other.sequence.len().min(sequence.len());
             other.sequence[..shared] != sequence[..shared]
-                || (other.sequence.len() == sequence.len() && other.target != target)
+                || (other.sequence.len() == sequence.len() && are_apart(&other.target, &target))
         });
         if !fits {
             continue;
@@ -117,6 +117,11 @@ fn door(random: &mut Rng, others: &[Door]) -> Option<Door> {
         });
     }
     None
+}
+
+/// Whether no knock can meet both targets.
+pub(super) fn are_apart(first: &[IpAddr], second: &[IpAddr]) -> bool {
+    !first.is_empty() && !second.is_empty() && !first.iter().any(|address| second.contains(address))
 }
 
 /// Often with the beginning of another door's, sometimes with a port again and again.

@@ -133,3 +133,24 @@ fn a_trusted_syn_makes_no_flow() {
     assert_quiet(&host.knock(SSH), true, "trusted");
     assert_eq!(host.flow_states(), []);
 }
+
+#[test]
+fn a_renewal_that_is_not_worth_it_is_left_out() {
+    let lives = |established_ms| FlowLives { established_ms, ..Rules::default().flow_lives };
+    for (established_ms, step_ms) in [(60_000, 1_024), (1_600, 100)] {
+        let (mut host, syn) = connected(Rules { flow_lives: lives(established_ms), ..one_door() });
+        let data = syn.flags(ACK);
+        host.send(&data);
+        host.wait(step_ms - 1);
+        host.send(&data);
+        host.wait(established_ms - step_ms);
+        assert_eq!(host.flow_states(), [FlowState::Established]);
+        host.send(&data);
+        host.wait(step_ms);
+        host.send(&data);
+        host.wait(established_ms - 1);
+        assert_eq!(host.flow_states(), [FlowState::Established]);
+        host.wait(1);
+        assert_eq!(host.flow_states(), []);
+    }
+}

@@ -62,7 +62,35 @@ fn a_repeated_syn_counts_once() {
         assert_quiet(&host.send(&syn), true, "granted");
     }
     assert_eq!(host.connections_used(0), 1);
-    assert_quiet(&host.send(&syn.sequence(77)), false, "no_grant");
+}
+
+#[test]
+fn another_syn_on_a_half_open_five_tuple_keeps_its_token_for_as_long_again() {
+    let mut host = Host::new(with_doors(vec![Door { connections: 1, open_for_ms: Some(120_000), ..ssh() }]));
+    host.complete(0);
+    let syn = host.fresh(SSH);
+    host.send(&syn);
+    host.wait(20_000);
+    assert_quiet(&host.send(&syn.clone().sequence(77)), true, "granted");
+    host.wait(20_000);
+    assert_quiet(&host.knock(SSH), false, "no_grant");
+    host.send(&syn.flags(ACK));
+    host.wait(20_000);
+    assert_quiet(&host.knock(SSH), false, "no_grant");
+}
+
+#[test]
+fn a_new_connection_on_an_established_five_tuple_is_counted() {
+    let mut host = Host::new(with_doors(vec![Door { connections: 2, open_for_ms: Some(120_000), ..ssh() }]));
+    host.complete(0);
+    let syn = host.fresh(SSH);
+    host.send(&syn);
+    host.send(&syn.clone().flags(ACK));
+    host.send(&syn.clone().sequence(77));
+    host.send(&syn.flags(ACK));
+    host.wait(30_000);
+    assert_eq!(host.connections_used(0), 2);
+    assert_quiet(&host.knock(SSH), false, "no_grant");
 }
 
 #[test]
@@ -124,16 +152,25 @@ fn a_grant_used_up_still_passes_what_opens_no_connection() {
 }
 
 #[test]
-fn another_grant_takes_what_a_used_up_one_refuses() {
+fn of_limited_grants_the_first_alone_is_asked() {
     let one = |sequence| Door { connections: 1, ..Door::new(sequence, vec![SSH]) };
     let mut host = Host::new(with_doors(vec![one(vec![FIRST, SECOND]), one(vec![SECOND, FIRST])]));
+    host.complete(1);
+    host.complete(0);
+    host.knock(SSH);
+    assert_eq!((host.connections_used(0), host.connections_used(1)), (0, 1));
+    assert_quiet(&host.knock(SSH), false, "no_grant");
+}
+
+#[test]
+fn a_grant_without_limit_is_asked_before_those_that_count() {
+    let one = Door { connections: 1, ..Door::new(vec![FIRST, SECOND], vec![SSH]) };
+    let mut host = Host::new(with_doors(vec![one, Door::new(vec![SECOND, FIRST], vec![SSH])]));
     host.complete(0);
     host.complete(1);
-    host.knock(SSH);
-    assert_eq!((host.connections_used(0), host.connections_used(1)), (1, 0));
-    host.knock(SSH);
-    assert_eq!((host.connections_used(0), host.connections_used(1)), (1, 1));
-    assert_quiet(&host.knock(SSH), false, "no_grant");
+    assert_quiet(&host.knock(SSH), true, "granted");
+    assert_quiet(&host.knock(SSH), true, "granted");
+    assert_eq!(host.connections_used(0), 0);
 }
 
 #[test]

@@ -44,24 +44,24 @@ fn a_forger_on_another_path_cannot_reset() {
 }
 
 #[test]
-fn doors_without_same_ttl_go_on_and_those_with_it_stay_as_they_are() {
+fn doors_without_same_ttl_go_on_and_those_with_it_leave() {
     let other = Door::new(vec![FIRST, SECOND, Port::tcp(9001)], vec![]);
     let mut host = Host::new(with_doors(vec![strict_ttl(), other]));
     host.knock(FIRST);
     let frame = host.fresh(SECOND).ttl(63);
     host.send(&frame);
-    assert_eq!(host.alive(), [(0, 1), (1, 2)]);
+    assert_eq!(host.alive(), [(1, 2)]);
 }
 
 #[test]
-fn a_door_without_same_ttl_leaves_when_another_advances_at_a_foreign_hop_limit() {
+fn every_door_leaves_that_a_knock_of_another_hop_limit_does_not_take_further() {
     let ending_in = |second| Door::new(vec![FIRST, second, SSH], vec![]);
     let doors = vec![strict_ttl(), ending_in(Port::udp(1)), ending_in(Port::udp(2))];
     let mut host = Host::new(with_doors(doors));
     host.knock(FIRST);
     let frame = host.fresh(Port::udp(2)).ttl(63);
     host.send(&frame);
-    assert_eq!(host.alive(), [(0, 1), (2, 2)]);
+    assert_eq!(host.alive(), [(2, 2)]);
 }
 
 #[test]
@@ -84,4 +84,16 @@ fn a_completion_ends_the_attempt_for_the_doors_that_did_not_hear_it() {
     assert_told(&host.send(&frame), &[(EventKind::Open, 0)]);
     let attempt = host.model.attempt(host.now_ms, CLIENT).unwrap();
     assert_eq!((attempt.doors, attempt.completed), (vec![(0, 2)], true));
+}
+
+#[test]
+fn a_door_whose_time_has_run_out_no_longer_hears_and_ignores() {
+    let short = Door { seq_timeout_ms: 1_000, ..strict_ttl() };
+    let other = Door::new(vec![FIRST, SECOND, Port::tcp(9001)], vec![]);
+    let mut host = Host::new(with_doors(vec![short, other]));
+    host.knock(FIRST);
+    host.wait(1_001);
+    let frame = host.fresh(Port::tcp(12_345)).ttl(63);
+    host.send(&frame);
+    assert_eq!(host.alive(), []);
 }

@@ -149,11 +149,32 @@ fn after_completion_any_other_hit_is_judged_as_without_attempt() {
 }
 
 #[test]
-fn after_completion_a_wrong_port_leaves_the_memory_of_the_last_knock() {
+fn after_completion_a_wrong_port_ends_the_memory_of_the_last_knock() {
     let mut host = Host::new(with_doors(vec![Door::new(vec![FIRST], vec![SSH])]));
     let knock = host.fresh(FIRST);
     host.send(&knock);
-    host.knock(Port::tcp(12_345));
+    host.knock(SSH);
     assert_quiet(&host.send(&knock), true, "knock");
-    assert_told(&host.send(&knock.sequence(77)), &[(EventKind::Refresh, 0)]);
+    host.knock(Port::tcp(12_345));
+    assert_told(&host.send(&knock), &[(EventKind::Refresh, 0)]);
+}
+
+#[test]
+fn after_completion_a_knock_that_begins_nothing_ends_the_memory_of_the_last() {
+    let mut host = Host::new(one_door());
+    host.complete(0);
+    let completed = |host: &Host| host.model.attempt(host.now_ms, CLIENT).is_some();
+    assert!(completed(&host));
+    host.knock(SECOND);
+    assert!(!completed(&host));
+}
+
+#[test]
+fn a_hit_on_the_first_port_that_does_not_begin_its_door_changes_nothing() {
+    let any = Door { flags: FlagsCondition::ANY, ..Door::new(vec![THIRD, FIRST], vec![]) };
+    let mut host = Host::new(with_doors(vec![ssh(), any]));
+    host.knock(FIRST);
+    let ack = host.fresh(FIRST).flags(ACK);
+    host.send(&ack);
+    assert_eq!(host.alive(), [(0, 1)]);
 }

@@ -1,0 +1,112 @@
+//! The core in ordinary memory, shown single frames at times of the caller's choice.
+
+use crate::model::{Content, FlowState, Outcome, Parsed, Rules, Segment, parse};
+use crate::rule_set::{protocol, rule_set};
+use crate::state::{AttemptState, Doors, FlowEnd, State, sorted};
+use knock_common::address::Address;
+use knock_common::attempt::{SourceIdentity, is_within};
+use knock_common::flow::{FiveTuple, FlowIdentity, Phase};
+use knock_common::grant::{Granted, SourceGrants};
+use knock_common::reason::Verdict;
+use knock_common::rules::StateKey;
+use knock_common::tables::Tables;
+use knock_common::time::Boottime;
+use knock_ctl::rules::{MemoryTables, PreviousStates, compile};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+/// The core under a set of rules, and what packets have made of it.
+pub struct CoreFilter {
+    tables: MemoryTables,
+    doors: Doors,
+    /// Of the packets so far: where attempts, grants and flows may be.
+    sources: BTreeSet<IpAddr>,
+    flow_sets: BTreeSet<u32>,
+}
+
+impl CoreFilter {
+    /// # Panics
+    /// If the rules can't be compiled.
+    pub fn new(rules: &Rules) -> Self {
+        let compiled = compile(&rule_set(rules), &PreviousStates::new()).expect("the rules compile");
+        let mut tables = MemoryTables::new(compiled);
+        for listener in &rules.listeners {
+            tables.listen(protocol(listener.protocol), listener.number);
+        }
+        Self { tables, doors: Doors::of(rules), sources: BTreeSet::new(), flow_sets: BTreeSet::new() }
+    }
+
+    /// As [`crate::model::Model::packet`].
+    pub fn packet(&mut self, now_ms: u64, frame: &[u8]) -> Outcome {
+        if let Parsed::Ip { content: Content::Segment(segment), .. } = parse(frame) {
+            self.sources.insert(segment.source);
+            self.flow_sets.insert(self.flow_set(&segment));
+        }
+        let reason = self.tables.judge(frame, Boottime::from_milliseconds(now_ms)).reason();
+        let events = self.tables.take_events();
+        Outcome {
+            pass: reason.verdict() == Verdict::Pass,
+            reason: reason.name(),
+            events: events.iter().map(|event| self.doors.event(event)).collect(),
+        }
+    }
+
+    /// What is not over at `now_ms`.
+    pub fn state(&self, now_ms: u64) -> State {
+        let sources = || self.sources.iter().copied();
+        let attempts = sources().filter_map(|source| Some((source, self.attempt(now_ms, source)?)));
+        let grants = sources().flat_map(|source| {
+            let held = self.tables.grants_of(&source.into());
+            held.into_iter().flat_map(move |held| self.valid(now_ms, source, &held))
+        });
+        let now = Boottime::from_milliseconds(now_ms);
+        let sets = self.flow_sets.iter().filter_map(|set| self.tables.flow_set(*set));
+        let flows = sets.flat_map(|set| set.live(now)).map(|flow| {
+            let state = match flow.phase {
+                Phase::HalfOpen => FlowState::HalfOpen,
+                Phase::Established => FlowState::Established,
+                Phase::Closing => FlowState::Closing,
+            };
+            (state, FlowEnd { deadline_ms: flow.deadline, sequence: flow.sequence_number })
+        });
+        State { attempts: attempts.collect(), grants: grants.collect(), flows: sorted(flows) }
+    }
+
+    fn flow_set(&self, segment: &Segment) -> u32 {
+        let tuple = FiveTuple {
+            remote: segment.source.into(),
+            local: segment.destination.into(),
+            remote_port: segment.source_port,
+            local_port: segment.port.number,
+        };
+        FlowIdentity::of(self.tables.hash_key(), &tuple).set(self.tables.flow_sets())
+    }
+
+    fn attempt(&self, now_ms: u64, source: IpAddr) -> Option<AttemptState> {
+        let tables = &self.tables;
+        let identity = SourceIdentity::of(tables.hash_key(), &Address::from(source));
+        let (_, attempt) =
+            tables.attempt_set(identity.set(tables.attempt_sets()))?.find(identity, tables.search());
+        let state = tables.state(&StateKey { slot: tables.slot(), state: attempt.state })?;
+        is_within(now_ms, attempt.started, state.timeout).then(|| AttemptState {
+            start_ms: attempt.started,
+            step: knock_common::rules::steps_taken(attempt.state) as usize,
+            completed: state.complete != 0,
+        })
+    }
+
+    fn valid(&self, now_ms: u64, source: IpAddr, held: &SourceGrants) -> Vec<((IpAddr, usize), u64)> {
+        let now = Boottime::from_milliseconds(now_ms);
+        let valid = held.all().iter().filter(|grant| !grant.deadline().passed(now));
+        valid
+            .map(|grant| {
+                let Granted::Door(door) = grant.granted() else { panic!("nobody granted a port") };
+                let deadline_ms = match grant.deadline().nanoseconds() {
+                    u64::MAX => u64::MAX,
+                    nanoseconds => nanoseconds / 1_000_000,
+                };
+                ((source, self.doors.index(door)), deadline_ms)
+            })
+            .collect()
+    }
+}
