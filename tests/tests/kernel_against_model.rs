@@ -37,10 +37,10 @@ fn state_of_model(model: &Model, now_ms: u64) -> KernelState {
 fn in_real_time(rules: Rules, seed: u64) -> Rules {
     let mut rules = Rules { destinations: Vec::new(), ..rules };
     for door in &mut rules.doors {
-        door.seq_timeout_ms = if seed % 3 == 0 { 3 } else { 60_000 };
+        door.seq_timeout_ms = if seed.is_multiple_of(3) { 3 } else { 60_000 };
         door.open_for_ms = door.open_for_ms.map(|open_for_ms| open_for_ms.max(600_000));
     }
-    if seed % 4 == 0 {
+    if seed.is_multiple_of(4) {
         rules.flow_lives.established_ms = 20;
         rules.flow_lives.closing_ms = 5;
     }
