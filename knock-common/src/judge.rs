@@ -83,7 +83,7 @@ fn judge_segment<T: Tables>(
 /// A SYN without ACK is judged by trust or grant, so that no new connection rides on an old flow.
 #[inline(always)]
 fn could_be_of_flow(segment: &Segment) -> bool {
-    matches!(segment.protocol, Protocol::Tcp) && !segment.fragment && !segment.opens_connection()
+    matches!(segment.protocol, Protocol::Tcp) && !segment.opens_connection()
 }
 
 #[inline(always)]

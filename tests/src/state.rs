@@ -56,6 +56,7 @@ pub fn sorted(flows: impl Iterator<Item = (FlowState, FlowEnd)>) -> Vec<(FlowSta
 }
 
 /// The doors' numbers in the program under test.
+#[derive(Default)]
 pub struct Doors(Vec<DoorId>);
 
 impl Doors {

@@ -237,8 +237,17 @@ impl Program {
 
     /// Runs the program over a frame, `repeat` times, without any interface. Returns its action and the nanoseconds of a run.
     pub fn test_run(&mut self, frame: &[u8], repeat: u32) -> Result<(u32, u32), DatapathError> {
+        self.test_run_of(LINEAR, frame, repeat)
+    }
+
+    /// As [`Program::test_run`], for the program that takes frames in several buffers.
+    pub fn test_run_multi_buffer(&mut self, frame: &[u8], repeat: u32) -> Result<(u32, u32), DatapathError> {
+        self.test_run_of(MULTI_BUFFER, frame, repeat)
+    }
+
+    fn test_run_of(&mut self, name: &str, frame: &[u8], repeat: u32) -> Result<(u32, u32), DatapathError> {
         let mut out = vec![0; frame.len() + 512];
-        let program = xdp(&mut self.ebpf, LINEAR)?;
+        let program = xdp(&mut self.ebpf, name)?;
         let options =
             TestRunOptions { data_in: Some(frame), data_out: Some(&mut out), repeat, ..Default::default() };
         let result = program.test_run(options).map_err(Box::new)?;

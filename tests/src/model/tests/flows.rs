@@ -154,3 +154,12 @@ fn a_renewal_that_is_not_worth_it_is_left_out() {
         assert_eq!(host.flow_states(), []);
     }
 }
+
+#[test]
+fn the_first_fragment_of_a_connections_packet_is_part_of_it() {
+    let (mut host, syn) = connected(one_door());
+    host.send(&syn.clone().flags(ACK));
+    host.wait(30_000);
+    let fragment = syn.flags(PSH | ACK).payload(&[0; 8]).fragment(0, true);
+    assert_quiet(&host.send(&fragment), true, "flow");
+}

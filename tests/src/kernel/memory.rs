@@ -1,0 +1,69 @@
+//! What packets leave in the program's maps, word by word: for making it forget, and for turning time back.
+
+use aya::Ebpf;
+use aya::maps::{Array, HashMap, Map, MapData, MapInfo};
+use aya::programs::Xdp;
+use knock_common::attempt::AttemptSet;
+use knock_common::flow::FlowSet;
+use knock_common::grant::{GRANTS_PER_SOURCE, SourceGrants};
+
+const ATTEMPT_WORDS: usize = size_of::<AttemptSet<u64>>() / 8;
+const FLOW_WORDS: usize = size_of::<FlowSet<u64>>() / 8;
+const GRANT_WORDS: usize = size_of::<SourceGrants>() / 8;
+/// Words of the source before its grants, and of each grant; its deadline is the first.
+const SOURCE_WORDS: usize = 2;
+const ONE_GRANT_WORDS: usize = 3;
+
+const _: () = assert!(GRANT_WORDS == SOURCE_WORDS + GRANTS_PER_SOURCE * ONE_GRANT_WORDS);
+
+pub(super) struct Memory {
+    attempts: Array<MapData, [u64; ATTEMPT_WORDS]>,
+    flows: Array<MapData, [u64; FLOW_WORDS]>,
+    grants: HashMap<MapData, [u64; 2], [u64; GRANT_WORDS]>,
+}
+
+impl Memory {
+    /// The maps of the loaded program.
+    pub(super) fn of(ebpf: &mut Ebpf) -> Self {
+        let program: &mut Xdp =
+            ebpf.program_mut("knock").and_then(|program| program.try_into().ok()).expect("the program");
+        let ids = program.info().and_then(|info| info.map_ids()).expect("the program's maps");
+        let ids = ids.expect("a kernel that tells a program's maps");
+        let map = |name: &str| {
+            let named = |id: &&u32| MapInfo::from_id(**id).is_ok_and(|info| info.name_as_str() == Some(name));
+            let id = ids.iter().find(named).unwrap_or_else(|| panic!("no map {name}"));
+            Map::from_map_data(MapData::from_id(*id).expect("a map")).expect("a map of a known type")
+        };
+        Self {
+            attempts: map("ATTEMPTS").try_into().expect("an array of sets"),
+            flows: map("FLOWS").try_into().expect("an array of sets"),
+            grants: map("GRANTS").try_into().expect("a hash map of grants"),
+        }
+    }
+
+    pub(super) fn forget(&mut self) {
+        for set in 0..self.attempts.len() {
+            self.attempts.set(set, [0; ATTEMPT_WORDS], 0).expect("a set of attempts");
+        }
+        for set in 0..self.flows.len() {
+            self.flows.set(set, [0; FLOW_WORDS], 0).expect("a set of flows");
+        }
+        for source in self.sources() {
+            self.grants.remove(&source).expect("a source with grants");
+        }
+    }
+
+    pub(super) fn age_grants(&mut self, nanoseconds: u64) {
+        for source in self.sources() {
+            let mut grants = self.grants.get(&source, 0).expect("a source with grants");
+            for grant in grants[SOURCE_WORDS..].chunks_mut(ONE_GRANT_WORDS) {
+                grant[0] = grant[0].saturating_sub(nanoseconds);
+            }
+            self.grants.insert(source, grants, 0).expect("a source with grants");
+        }
+    }
+
+    fn sources(&self) -> Vec<[u64; 2]> {
+        self.grants.keys().collect::<Result<_, _>>().expect("grants can be listed")
+    }
+}

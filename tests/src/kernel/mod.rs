@@ -1,0 +1,214 @@
+//! The kernel program, loaded without any interface and run over single frames.
+
+mod memory;
+
+use crate::model::{Event, Outcome, Parsed, Rules, parse};
+use crate::rule_set::{protocol, rule_set};
+use crate::state::Doors;
+use knock_common::address::Address;
+use knock_common::grant::Granted;
+use knock_common::hash::{HashKey, KEY_WORDS};
+use knock_common::reason::{Reason, Verdict};
+use knock_common::time::Boottime;
+use knock_ctl::datapath::{DatapathError, Maps, Mode, PacketCounters, Program, TableSizes, Variant};
+use knock_ctl::rules::{PreviousStates, RuleSet, compile};
+use memory::Memory;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+/// `XDP_DROP` and `XDP_PASS` of linux/bpf.h.
+const XDP_DROP: u32 = 1;
+const XDP_PASS: u32 = 2;
+
+/// A loaded program under a set of rules.
+pub struct KernelFilter {
+    pub program: Program,
+    pub maps: Maps,
+    /// Whether frames go to the program that takes them in several buffers.
+    pub multi_buffer: bool,
+    memory: Memory,
+    counters: PacketCounters,
+    serials: Vec<u64>,
+    doors: Doors,
+    sources: BTreeSet<IpAddr>,
+}
+
+/// What is not over at one point in time, as far as the maps tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelState {
+    pub attempts: usize,
+    /// (source, door) -> deadline in milliseconds; `u64::MAX` is for ever.
+    pub grants: BTreeMap<(IpAddr, usize), u64>,
+    pub flows: usize,
+}
+
+/// What became of one frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KernelOutcome {
+    pub pass: bool,
+    pub reason: Reason,
+}
+
+impl KernelFilter {
+    /// With tables of at least so many entries.
+    pub fn with_limits(
+        rules: &RuleSet,
+        attempts: u32,
+        flows: u32,
+        grants: u32,
+    ) -> Result<Self, DatapathError> {
+        let compiled = compile(rules, &PreviousStates::new())?;
+        let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u32);
+        let sizes = TableSizes::new(attempts, flows, grants, &compiled, cpus);
+        let key = HashKey([0x9e37_79b9_7f4a_7c15; KEY_WORDS]);
+        let (mut program, mut maps) = Program::load(Variant::Plain, &sizes, key, None)?;
+        maps.put_into_force(&compiled)?;
+        Ok(Self {
+            multi_buffer: false,
+            memory: Memory::of(program.ebpf_mut()),
+            counters: maps.counters()?,
+            serials: maps.serials()?,
+            doors: Doors::default(),
+            sources: BTreeSet::new(),
+            program,
+            maps,
+        })
+    }
+
+    pub fn new(rules: &RuleSet) -> Result<Self, DatapathError> {
+        Self::with_limits(rules, 65_536, 16_384, 4096)
+    }
+
+    /// Puts other rules into force, and forgets what packets did under those before.
+    ///
+    /// # Panics
+    /// If they can't be compiled or written.
+    pub fn begin(&mut self, rules: &Rules) {
+        let compiled = compile(&rule_set(rules), &PreviousStates::new()).expect("the rules compile");
+        self.maps.put_into_force(&compiled).expect("there is room for the rules");
+        self.maps.set_listeners(rules.listeners.iter().map(|port| (protocol(port.protocol), port.number)));
+        self.doors = Doors::of(rules);
+        self.forget();
+    }
+
+    /// Forgets every attempt, grant and flow.
+    pub fn forget(&mut self) {
+        self.memory.forget();
+        self.sources.clear();
+    }
+
+    /// Turns the end of every grant back by so many nanoseconds.
+    pub fn age_grants(&mut self, nanoseconds: u64) {
+        self.memory.age_grants(nanoseconds);
+    }
+
+    /// As [`crate::model::Model::packet`], with the millisecond in which it was judged. `None`: a millisecond ended while it
+    /// was, so that nobody can tell which one it was.
+    pub fn packet(&mut self, frame: &[u8]) -> Option<(u64, Outcome)> {
+        if let Parsed::Ip { source, .. } = parse(frame) {
+            self.sources.insert(source);
+        }
+        // Early in a millisecond, so that it seldom ends too soon.
+        while now().nanoseconds() % 1_000_000 > 500_000 {
+            std::hint::spin_loop();
+        }
+        let before = now().milliseconds();
+        let (action, _) = self.run(frame);
+        let after = now().milliseconds();
+        let KernelOutcome { pass, reason } = self.outcome(action);
+        let events = self.take_events();
+        (before == after).then(|| (before, Outcome { pass, reason: reason.name(), events }))
+    }
+
+    /// What is not over at `now_ms`.
+    pub fn state(&self, now_ms: u64) -> KernelState {
+        let now = Boottime::from_milliseconds(now_ms);
+        let mut grants = BTreeMap::new();
+        for &source in &self.sources {
+            let Some(held) = self.maps.grants_of(&source.into()).expect("grants can be read") else {
+                continue;
+            };
+            for grant in held.all() {
+                let Granted::Door(door) = grant.granted() else { continue };
+                let deadline_ms = match grant.deadline().nanoseconds() {
+                    u64::MAX => u64::MAX,
+                    nanoseconds => nanoseconds / 1_000_000,
+                };
+                // One that was revoked in this millisecond is over.
+                if deadline_ms > now_ms {
+                    grants.insert((source, self.doors.index(door)), deadline_ms);
+                }
+            }
+        }
+        let attempts = self.maps.attempts_use(now).expect("rules can be read").used;
+        KernelState { attempts, grants, flows: self.maps.flows_use(now).used }
+    }
+
+    /// Completions since the last call, in the order of each CPU.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        let serials = self.maps.serials().expect("serials can be read");
+        let before = std::mem::replace(&mut self.serials, serials);
+        let news = (0..).zip(self.serials.iter().zip(before));
+        let news =
+            news.flat_map(|(cpu, (last, before))| (before + 1..=*last).map(move |serial| (cpu, serial)));
+        news.map(|(cpu, serial)| {
+            let event = self.maps.completion(cpu, serial).expect("completions can be read");
+            self.doors.event(&event.expect("a completion for every serial number"))
+        })
+        .collect()
+    }
+
+    /// Action and nanoseconds.
+    fn run(&mut self, frame: &[u8]) -> (u32, u32) {
+        let result = if self.multi_buffer {
+            self.program.test_run_multi_buffer(frame, 1)
+        } else {
+            self.program.test_run(frame, 1)
+        };
+        result.expect("the program runs")
+    }
+
+    /// Runs the program over the frame once. Panics unless exactly one reason was counted, and fits the verdict.
+    pub fn judge(&mut self, frame: &[u8]) -> KernelOutcome {
+        let (action, _) = self.run(frame);
+        self.outcome(action)
+    }
+
+    fn outcome(&mut self, action: u32) -> KernelOutcome {
+        let counters = self.maps.counters().expect("counters can be read");
+        let moved: Vec<Reason> = Reason::ALL
+            .iter()
+            .copied()
+            .flat_map(|reason| {
+                let times = counters[&reason] - self.counters[&reason];
+                std::iter::repeat_n(reason, times as usize)
+            })
+            .collect();
+        self.counters = counters;
+        let [reason] = moved[..] else {
+            panic!("one packet moved the counters {moved:?}");
+        };
+        let pass = match action {
+            XDP_PASS => true,
+            XDP_DROP => false,
+            other => panic!("the program returned {other}"),
+        };
+        assert_eq!(pass, reason.verdict() == Verdict::Pass, "{reason:?}");
+        KernelOutcome { pass, reason }
+    }
+
+    /// Whether `source` holds a valid grant of any door.
+    pub fn has_grant(&self, source: &Address) -> bool {
+        let now = now();
+        let grants = self.maps.grants_of(source).expect("grants can be read");
+        grants.is_some_and(|grants| grants.all().iter().any(|grant| !grant.deadline().passed(now)))
+    }
+}
+
+/// CLOCK_BOOTTIME, the clock of grants and attempts.
+pub fn now() -> Boottime {
+    knock_ctl::clock::boottime()
+}
+
+/// Both ways of attaching.
+pub const MODES: [Mode; 2] = [Mode::Native, Mode::Generic];
