@@ -7,7 +7,7 @@ use crate::reason::Reason;
 /// Entries per CPU.
 pub const DROP_ENTRIES: u32 = 4096;
 
-/// Packets to one port that were dropped for one reason.
+/// A [`DropCount`] as it lies in its map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct DropRecord {
@@ -55,16 +55,29 @@ impl DropRecord {
         }
     }
 
-    /// Reason, port, packets and last source; `None`: free.
-    pub fn read(&self) -> Option<(Reason, Option<(Protocol, u16)>, u64, Address)> {
+    /// `None`: free.
+    pub fn read(&self) -> Option<DropCount> {
         if self.key == 0 {
             return None;
         }
-        let reason = *Reason::ALL.get((self.key >> 32) as usize & 0xff)?;
         let protocol = if self.key >> 16 & 1 == 1 { Protocol::Udp } else { Protocol::Tcp };
-        let port = if self.key >> 24 & 1 == 1 { Some((protocol, self.key as u16)) } else { None };
-        Some((reason, port, self.count, self.source))
+        Some(DropCount {
+            reason: *Reason::ALL.get((self.key >> 32) as usize & 0xff)?,
+            port: if self.key >> 24 & 1 == 1 { Some((protocol, self.key as u16)) } else { None },
+            packets: self.count,
+            last_source: self.source,
+        })
     }
+}
+
+/// Packets to one port that were dropped for one reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DropCount {
+    pub reason: Reason,
+    /// `None`: the packet had none.
+    pub port: Option<(Protocol, u16)>,
+    pub packets: u64,
+    pub last_source: Address,
 }
 
 const _: () = assert!(size_of::<DropRecord>() == 32);
@@ -79,11 +92,12 @@ mod tests {
     fn a_record_tells_what_it_counted() {
         let mut record = FREE;
         assert_eq!(record.read(), None);
-        let source = Address::from_v4([192, 0, 2, 1]);
+        let last_source = Address::from_v4([192, 0, 2, 1]);
+        let port = Some((Protocol::Udp, 22));
         for _ in 0..3 {
-            record.count(DropKey::new(Reason::NoGrant, Some((Protocol::Udp, 22))), source);
+            record.count(DropKey::new(Reason::NoGrant, port), last_source);
         }
-        assert_eq!(record.read(), Some((Reason::NoGrant, Some((Protocol::Udp, 22)), 3, source)));
+        assert_eq!(record.read(), Some(DropCount { reason: Reason::NoGrant, port, packets: 3, last_source }));
     }
 
     #[test]
@@ -98,13 +112,13 @@ mod tests {
         for _ in 0..5 {
             record.count(seldom, Address::UNSPECIFIED);
         }
-        assert_eq!(record.read().map(|(_, port, ..)| port), Some(Some((Protocol::Tcp, 22))));
+        assert_eq!(record.read().map(|count| count.port), Some(Some((Protocol::Tcp, 22))));
     }
 
     #[test]
     fn without_a_port_there_is_none() {
         let mut record = FREE;
         record.count(DropKey::new(Reason::Malformed, None), Address::UNSPECIFIED);
-        assert_eq!(record.read(), Some((Reason::Malformed, None, 1, Address::UNSPECIFIED)));
+        assert_eq!(record.read().map(|count| (count.reason, count.port)), Some((Reason::Malformed, None)));
     }
 }

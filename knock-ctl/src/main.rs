@@ -1,3 +1,7 @@
-fn main() -> std::process::ExitCode {
+//! `knock-ctl`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
     knock_ctl::cli::run()
 }

@@ -1,27 +1,78 @@
-pub mod attach;
-pub mod detach;
-pub mod events;
-pub const DEFAULT_CONFIG: &str = "/etc/knock/knock.toml";
-#[derive(clap::Parser)]
-enum Tmp {
+//! The command line: one file a subcommand. Output goes to stdout, logs and errors to stderr.
+
+mod attach;
+mod check;
+mod detach;
+mod door_or_port;
+mod drops;
+mod events;
+mod failure;
+mod filter;
+mod grant;
+mod grants;
+mod notify;
+mod output;
+mod revoke;
+mod status;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use env_logger::Env;
+
+use crate::client::{self, KnockArguments};
+
+const DEFAULT_CONFIG: &str = "/etc/knock/knock.toml";
+
+/// Port knocking at the network card: closes ports in XDP, and opens them to whoever knows the sequence
+#[derive(Parser, Debug)]
+#[command(name = "knock-ctl", version, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
     Attach(attach::AttachArguments),
     Detach(detach::DetachArguments),
+    Check(check::CheckArguments),
+    Status(status::StatusArguments),
+    Grants(grants::GrantsArguments),
+    #[command(visible_alias = "allow")]
+    Grant(grant::GrantArguments),
+    Revoke(revoke::RevokeArguments),
+    Drops(drops::DropsArguments),
     Events(events::EventsArguments),
-    Knock(crate::client::KnockArguments),
+    Knock(KnockArguments),
 }
-pub fn run() -> std::process::ExitCode {
-    use clap::Parser;
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info"))
-        .format_target(false)
-        .init();
-    let r = match Tmp::parse() {
-        Tmp::Attach(a) => attach::run(a),
-        Tmp::Detach(a) => detach::run(a),
-        Tmp::Events(a) => events::run(a),
-        Tmp::Knock(a) => crate::client::run(a),
-    };
-    r.unwrap_or_else(|e| {
-        eprintln!("knock-ctl: {e:#}");
-        1.into()
+
+impl Command {
+    fn run(self) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Attach(arguments) => attach::run(arguments),
+            Self::Detach(arguments) => detach::run(arguments),
+            Self::Check(arguments) => check::run(&arguments),
+            Self::Status(arguments) => status::run(&arguments),
+            Self::Grants(arguments) => grants::run(&arguments),
+            Self::Grant(arguments) => grant::run(&arguments),
+            Self::Revoke(arguments) => revoke::run(&arguments),
+            Self::Drops(arguments) => drops::run(&arguments),
+            Self::Events(arguments) => events::run(arguments),
+            Self::Knock(arguments) => client::run(arguments),
+        }
+    }
+}
+
+/// Does what the command line says. Exit status: 0 done, 1 it failed, 2 the call was wrong; that of `status` tells more.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    env_logger::Builder::from_env(Env::default().default_filter_or("info")).format_target(false).init();
+    cli.command.run().unwrap_or_else(|error| {
+        eprintln!("knock-ctl: {}", failure::describe(&error));
+        ExitCode::FAILURE
     })
 }
+
+#[cfg(test)]
+mod tests;

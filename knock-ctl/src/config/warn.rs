@@ -34,7 +34,7 @@ const PUBLISHED: &[&[u16]] = &[
     &[31207, 5481, 60122],
 ];
 
-const GENERATE: &str = "take a random one: \"knock-ctl generate 22/tcp\" prints it";
+const GENERATE: &str = "take a random one: \"shuf -n 3 -i 1024-65535\" prints one";
 
 pub(super) fn warn(filter: &DraftFilter, doors: &[Draft], report: &mut Report) {
     warn_filter(filter, report);
@@ -109,7 +109,7 @@ pub(super) fn warn_closed_nothing(config: &Config, main: SourceId, report: &mut 
         report.warn(Fault::new(
             Place::whole(main),
             "nothing is closed: there is no door and no protected port",
-            "add a door: \"knock-ctl generate 22/tcp\" prints one",
+            "add a door: [doors.NAME] with a sequence and opens",
         ));
     }
 }

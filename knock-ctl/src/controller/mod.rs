@@ -7,6 +7,7 @@ mod doors;
 mod notice;
 mod perf;
 mod socket;
+mod trace;
 mod watch;
 
 use std::path::PathBuf;

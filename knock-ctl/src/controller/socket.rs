@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream as BlockingStream;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
@@ -12,6 +13,8 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use super::Notice;
 use crate::runtime::RuntimeDirectory;
 
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Longest line that is read from a client, in bytes.
 const LINE_MAX: usize = 64 << 10;
 
@@ -50,11 +53,14 @@ pub enum SocketError {
 pub(super) struct Pending {
     pub(super) request: Request,
     pub(super) reply: oneshot::Sender<Reply>,
+    /// Ends once the reply has been written, or the client is gone.
+    pub(super) written: oneshot::Receiver<()>,
 }
 
 /// Asks the controller of this network namespace, and waits for its answer.
 pub fn ask(directory: &RuntimeDirectory, request: &Request) -> Result<Vec<String>, SocketError> {
     let mut lines = send(directory, request)?;
+    lines.get_ref().set_read_timeout(Some(PATIENCE)).map_err(io(directory))?;
     let mut line = String::new();
     lines.read_line(&mut line).map_err(io(directory))?;
     match serde_json::from_str(&line) {
@@ -109,7 +115,7 @@ pub(super) fn serve(
                 Ok((stream, _)) => drop(tokio::spawn(talk(stream, sender.clone(), notices.clone()))),
                 Err(error) => {
                     log::warn!("the control socket: {error}");
-                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                    tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
         }
@@ -121,6 +127,8 @@ pub(super) fn serve(
 async fn talk(stream: UnixStream, requests: mpsc::Sender<Pending>, notices: broadcast::Sender<Notice>) {
     use tokio::io::AsyncReadExt;
 
+    // Dropped, and so heard of, when all is written.
+    let _done;
     let (reader, mut writer) = stream.into_split();
     let mut line = String::new();
     let read = tokio::io::BufReader::new(reader.take(LINE_MAX as u64)).read_line(&mut line).await;
@@ -128,9 +136,11 @@ async fn talk(stream: UnixStream, requests: mpsc::Sender<Pending>, notices: broa
         (Ok(_), Ok(Request::Events)) => return stream_events(&mut writer, notices.subscribe()).await,
         (Ok(_), Ok(request)) => {
             let (reply, answer) = oneshot::channel();
-            if requests.send(Pending { request, reply }).await.is_err() {
+            let (done, written) = oneshot::channel();
+            if requests.send(Pending { request, reply, written }).await.is_err() {
                 return;
             }
+            _done = done;
             answer.await.unwrap_or_else(|_| Reply::Failed("the controller is ending".to_owned()))
         }
         (Err(_), _) => return,

@@ -16,25 +16,28 @@ use knock_common::grant::Granted;
 use knock_common::rules::{DoorId, steps_taken};
 use knock_common::time::{Boottime, Deadline};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::bring_up::{Attached, indices, interface_name};
-use super::completions;
 use super::connections::{self, ProtectedPorts};
 use super::doors::Doors;
 use super::notice::Notice;
 use super::perf::{self, Signal};
 use super::socket::{self, Pending, Reply, Request};
+use super::{completions, trace};
 use crate::clock::boottime;
 use crate::commands::{CommandRunner, Limits};
-use crate::datapath::{Maps, Pins, detach};
+use crate::datapath::{Maps, Pins, Variant, detach};
 use crate::journal::Journal;
 use crate::runtime::{Position, RuntimeDirectory};
 use crate::sockets;
 
 /// How often the controller looks for what no signal told it of.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often it holds the open doors against the whole table of grants, in looks: completions and deadlines tell of nearly
+/// everything, and a large table takes a while to read.
+const RECONCILE_EVERY: u64 = 10;
 /// How often it renews the flows of connections whose sockets exist, in looks.
 const RENEW_EVERY: u64 = 60;
 /// Followers of events that fall this far behind lose some.
@@ -60,14 +63,16 @@ struct Watch {
 enum End {
     /// The filter stays.
     Leave,
-    /// The filter is off everywhere.
-    Detached,
+    /// The filter is off everywhere; whoever asked for it is being told.
+    Detached(oneshot::Receiver<()>),
 }
 
 pub(super) async fn watch(attached: Attached) -> Result<ExitCode> {
     let Attached { config, mut program, maps, pins, directory, lock, protected, lives } = attached;
     let _lock = lock;
-    let _logger = aya_log::EbpfLogger::init(program.ebpf_mut()).ok();
+    if program.variant() == Variant::Trace {
+        trace::print(program.ebpf_mut()).context("cannot read what the kernel program logs")?;
+    }
     let mut signals = perf::signals(program.take_perf_events()?);
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -100,8 +105,8 @@ pub(super) async fn watch(attached: Attached) -> Result<ExitCode> {
             Some(signal) = signals.recv() => watch.take(signal)?,
             Some(outcome) = outcomes.recv() => watch.doors.ended(outcome),
             Some(pending) = requests.recv() => {
-                if watch.answer(pending)? {
-                    break End::Detached;
+                if let Some(written) = watch.answer(pending)? {
+                    break End::Detached(written);
                 }
             }
             () = tokio::time::sleep_until(next) => watch.close_due()?,
@@ -115,7 +120,8 @@ pub(super) async fn watch(attached: Attached) -> Result<ExitCode> {
                  `knock-ctl detach` takes it off"
             );
         }
-        End::Detached => {
+        End::Detached(written) => {
+            let _ = tokio::time::timeout(LOOK, written).await;
             let finish = async {
                 while watch.doors.unfinished() > 0
                     && let Some(outcome) = outcomes.recv().await
@@ -161,9 +167,11 @@ impl Watch {
         if self.looks.is_multiple_of(RENEW_EVERY) && self.looks > 0 {
             connections::renew(&self.maps, &self.protected, &self.lives)?;
         }
-        self.looks += 1;
         self.read_completions()?;
-        self.reconcile()?;
+        if self.looks.is_multiple_of(RECONCILE_EVERY) {
+            self.reconcile()?;
+        }
+        self.looks += 1;
         self.close_due()?;
         self.doors.retry_stops();
         self.publish();
@@ -205,6 +213,7 @@ impl Watch {
         if batch.lost > 0 {
             log::warn!("{} completions were overwritten before they were read", batch.lost);
             self.tell(Notice::new("lost").count(batch.lost));
+            self.looks = self.looks.next_multiple_of(RECONCILE_EVERY);
         }
         if batch.position != self.position {
             // Before anything is run, so that nothing runs twice.
@@ -268,7 +277,7 @@ impl Watch {
                 granted.insert((grants.source(), door));
                 let age = now.seconds().saturating_sub(grant.granted_at());
                 // What is there at the first look and was not among the completions, an earlier controller has dealt with.
-                let fresh = (age <= FRESH_SECONDS && self.looks > 1).then_some(now);
+                let fresh = (age <= FRESH_SECONDS && self.looks > 0).then_some(now);
                 self.doors.note_grant(grants.source(), door, grant.deadline(), fresh);
             }
         }
@@ -313,9 +322,9 @@ impl Watch {
         Instant::now() + wait.min(LOOK)
     }
 
-    /// Answers a request. `true`: the filter is off everywhere.
-    fn answer(&mut self, pending: Pending) -> Result<bool> {
-        let Pending { request, reply } = pending;
+    /// Answers a request. `Some`: the filter is off everywhere.
+    fn answer(&mut self, pending: Pending) -> Result<Option<oneshot::Receiver<()>>> {
+        let Pending { request, reply, written } = pending;
         let mut over = false;
         let answer = match request {
             Request::Detach { interfaces } => match self.detach(&interfaces) {
@@ -332,6 +341,7 @@ impl Watch {
                 Err(error) => Reply::Failed(format!("{error:#}")),
             },
             Request::Reconcile => {
+                self.looks = self.looks.next_multiple_of(RECONCILE_EVERY);
                 self.look()?;
                 Reply::Done(Vec::new())
             }
@@ -339,7 +349,7 @@ impl Watch {
         };
         // Who asked may be gone.
         let _ = reply.send(answer);
-        Ok(over)
+        Ok(over.then_some(written))
     }
 
     fn detach(&mut self, names: &[String]) -> Result<Vec<String>> {

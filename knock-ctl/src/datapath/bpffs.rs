@@ -14,7 +14,7 @@ const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
 
 /// Whether bpffs is mounted at [`BPFFS`].
 pub fn is_mounted() -> bool {
-    statfs(BPFFS).is_ok_and(|status| status.filesystem_type().0 as i64 == BPF_FS_MAGIC)
+    statfs(BPFFS).is_ok_and(|status| status.filesystem_type().0 == BPF_FS_MAGIC)
 }
 
 /// Mounts bpffs at [`BPFFS`] unless it is there. `true`: it was mounted now.

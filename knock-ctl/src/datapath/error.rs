@@ -14,7 +14,7 @@ pub enum DatapathError {
     NoProgram,
     #[error("cannot load the kernel program: {0}")]
     Load(#[from] Box<aya::EbpfError>),
-    #[error("cannot load the kernel program: {0}")]
+    #[error("{}", brief(.0))]
     Program(#[from] Box<aya::programs::ProgramError>),
     #[error("the kernel program has no map {0}")]
     NoMap(String),
@@ -49,4 +49,23 @@ impl DatapathError {
         let path = path.into();
         move |source| Self::Io { path, source }
     }
+}
+
+/// The verifier's log has thousands of lines, and its last ones say what it did not like.
+fn brief(error: &aya::programs::ProgramError) -> String {
+    const LINES: usize = 6;
+
+    let aya::programs::ProgramError::LoadError { io_error, verifier_log } = error else {
+        let mut text = error.to_string();
+        let mut source = std::error::Error::source(error);
+        while let Some(cause) = source {
+            text.push_str(&format!(": {cause}"));
+            source = cause.source();
+        }
+        return text;
+    };
+    let log = verifier_log.to_string();
+    let lines: Vec<&str> = log.lines().collect();
+    let last = lines.len().saturating_sub(LINES);
+    format!("the verifier refuses it: {io_error}: {}", lines[last..].join(" | "))
 }

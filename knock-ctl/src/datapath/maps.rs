@@ -1,6 +1,5 @@
 //! The program's maps, typed.
 
-use std::collections::HashMap as StdHashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use aya::maps::lpm_trie::LpmTrie;
@@ -11,16 +10,15 @@ use knock_common::connection::{Connections, ConnectionsKey};
 use knock_common::drops::DropRecord;
 use knock_common::event::{Event, RING_EVENTS};
 use knock_common::flow::{FiveTuple, FlowIdentity, FlowLives, FlowSet, GrantIndex, NewFlow, Phase};
-use knock_common::grant::{Change, Granted, GrantedBy, SourceGrants};
+use knock_common::grant::SourceGrants;
 use knock_common::port::Protocol;
-use knock_common::reason::{REASON_SLOTS, Reason};
+use knock_common::reason::REASON_SLOTS;
 use knock_common::rules::{
     Control, Door, DoorId, DoorKey, Edge, EdgeKey, Hit, HitKey, OccurrenceKey, PORT_ENTRIES, RelationKey,
     Rules, State, StateKey, TargetKey, TrustedKey, listener_bit,
 };
 use knock_common::search::Search;
-use knock_common::tables::TableFull;
-use knock_common::time::{Boottime, Deadline};
+use knock_common::time::Boottime;
 
 use super::mapped::MappedArray;
 use super::pins::Pins;
@@ -45,33 +43,21 @@ pub struct Maps {
     listeners: MappedArray<AtomicU64>,
     attempts: MappedArray<AttemptSet<AtomicU64>>,
     flows: MappedArray<FlowSet<AtomicU64>>,
-    grants: Hash<Address, Shared<SourceGrants>>,
-    connections: Hash<ConnectionsKey, Shared<Connections>>,
-    completions: Array<MapData, Shared<Event>>,
-    serials: PerCpuArray<MapData, u64>,
-    counters: PerCpuArray<MapData, Shared<[u64; REASON_SLOTS]>>,
-    drops: PerCpuArray<MapData, Shared<DropRecord>>,
-    openings: PerCpuHashMap<MapData, DoorId, u64>,
+    pub(super) grants: Hash<Address, Shared<SourceGrants>>,
+    pub(super) connections: Hash<ConnectionsKey, Shared<Connections>>,
+    pub(super) completions: Array<MapData, Shared<Event>>,
+    pub(super) serials: PerCpuArray<MapData, u64>,
+    pub(super) counters: PerCpuArray<MapData, Shared<[u64; REASON_SLOTS]>>,
+    pub(super) drops: PerCpuArray<MapData, Shared<DropRecord>>,
+    pub(super) openings: PerCpuHashMap<MapData, DoorId, u64>,
     sizes: TableSizes,
 }
-
-/// Packets by reason, over all CPUs.
-pub type PacketCounters = StdHashMap<Reason, u64>;
 
 /// How full a table is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TableUse {
     pub used: usize,
     pub max: usize,
-}
-
-/// Packets to one port that were dropped for one reason.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DropCount {
-    pub reason: Reason,
-    pub port: Option<(Protocol, u16)>,
-    pub packets: u64,
-    pub last_source: Address,
 }
 
 impl Maps {
@@ -164,88 +150,6 @@ impl Maps {
         Ok(self.rules.get(&slot, 0).map_err(DatapathError::map("RULES"))?.0)
     }
 
-    /// All sources with grants, passed ones among them.
-    pub fn all_grants(&self) -> Result<Vec<SourceGrants>, DatapathError> {
-        let mut grants = Vec::new();
-        for entry in self.grants.iter() {
-            let (_, value) = entry.map_err(DatapathError::map("GRANTS"))?;
-            grants.push(value.0);
-        }
-        Ok(grants)
-    }
-
-    pub fn grants_of(&self, source: &Address) -> Result<Option<SourceGrants>, DatapathError> {
-        match self.grants.get(&Shared(*source), 0) {
-            Ok(grants) => Ok(Some(grants.0)),
-            Err(aya::maps::MapError::KeyNotFound) => Ok(None),
-            Err(error) => Err(DatapathError::map("GRANTS")(error)),
-        }
-    }
-
-    /// Grants for an administrator or a controller's decision.
-    pub fn grant(
-        &mut self,
-        source: &Address,
-        granted: Granted,
-        granted_by: GrantedBy,
-        deadline: Deadline,
-        now: Boottime,
-    ) -> Result<Result<Change, TableFull>, DatapathError> {
-        let mut grants = self.grants_of(source)?.unwrap_or(SourceGrants::none(*source));
-        let change = grants.grant(granted, granted_by, deadline, now, &Search::<AtomicU64>::default());
-        self.put_grants(grants).map(|stored| stored.map(|()| change))
-    }
-
-    /// Ends grants of `source`: those that `which` picks. Returns what was ended.
-    pub fn revoke(
-        &mut self,
-        source: &Address,
-        which: impl Fn(Granted) -> bool,
-        now: Boottime,
-    ) -> Result<Vec<Granted>, DatapathError> {
-        let Some(mut grants) = self.grants_of(source)? else {
-            return Ok(Vec::new());
-        };
-        let valid: Vec<Granted> = grants
-            .all()
-            .iter()
-            .filter(|grant| !grant.deadline().passed(now))
-            .map(|grant| grant.granted())
-            .filter(|granted| which(*granted))
-            .collect();
-        for granted in &valid {
-            grants.revoke(*granted, now);
-        }
-        if !valid.is_empty() {
-            // Replacing an entry that is there needs no room.
-            let _ = self.put_grants(grants)?;
-        }
-        Ok(valid)
-    }
-
-    fn put_grants(&mut self, grants: SourceGrants) -> Result<Result<(), TableFull>, DatapathError> {
-        match self.grants.insert(Shared(grants.source()), Shared(grants), 0) {
-            Ok(()) => Ok(Ok(())),
-            Err(aya::maps::MapError::SyscallError(error))
-                if error.io_error.raw_os_error() == Some(libc::E2BIG) =>
-            {
-                Ok(Err(TableFull))
-            }
-            Err(error) => Err(DatapathError::map("GRANTS")(error)),
-        }
-    }
-
-    /// Allows `limit` connections under a grant that is made outside the kernel program.
-    pub fn allow_connections(&mut self, key: ConnectionsKey, limit: u32) -> Result<(), DatapathError> {
-        self.connections
-            .insert(Shared(key), Shared(Connections::new(limit)), 0)
-            .map_err(DatapathError::map("CONNECTIONS"))
-    }
-
-    pub fn connections(&self, key: ConnectionsKey) -> Option<Connections> {
-        self.connections.get(&Shared(key), 0).ok().map(|connections| connections.0)
-    }
-
     /// Records a connection that exists already. `false`: there is no room for it.
     pub fn record_connection(
         &self,
@@ -298,60 +202,6 @@ impl Maps {
         for (word, bits) in words.iter().zip(bits) {
             word.store(bits, std::sync::atomic::Ordering::Relaxed);
         }
-    }
-
-    pub fn counters(&self) -> Result<PacketCounters, DatapathError> {
-        let per_cpu = self.counters.get(&0, 0).map_err(DatapathError::map("COUNTERS"))?;
-        let sum = |reason: Reason| per_cpu.iter().map(|counters| counters.0[reason as usize]).sum();
-        Ok(Reason::ALL.iter().map(|&reason| (reason, sum(reason))).collect())
-    }
-
-    /// What is dropped, most first.
-    pub fn drops(&self) -> Result<Vec<DropCount>, DatapathError> {
-        let mut counts: StdHashMap<(Reason, Option<(Protocol, u16)>), (u64, u64, Address)> =
-            StdHashMap::new();
-        for records in self.drops.iter() {
-            let records = records.map_err(DatapathError::map("DROPS"))?;
-            for (reason, port, packets, source) in records.iter().filter_map(|record| record.0.read()) {
-                let (sum, most, last) = counts.entry((reason, port)).or_insert((0, 0, source));
-                *sum += packets;
-                if packets > *most {
-                    (*most, *last) = (packets, source);
-                }
-            }
-        }
-        let mut drops: Vec<DropCount> = counts
-            .into_iter()
-            .map(|((reason, port), (packets, _, last_source))| DropCount {
-                reason,
-                port,
-                packets,
-                last_source,
-            })
-            .collect();
-        drops.sort_by_key(|drop| (std::cmp::Reverse(drop.packets), drop.reason, drop.port));
-        Ok(drops)
-    }
-
-    /// How often a door was opened.
-    pub fn openings(&self, door: DoorId) -> u64 {
-        self.openings.get(&door, 0).map_or(0, |per_cpu| per_cpu.iter().sum())
-    }
-
-    /// Each CPU's last serial number.
-    pub fn serials(&self) -> Result<Vec<u64>, DatapathError> {
-        let serials = self.serials.get(&0, 0).map_err(DatapathError::map("SERIALS"))?;
-        Ok(serials.iter().copied().collect())
-    }
-
-    /// The completion with the given serial number of a CPU, unless a newer one has taken its place.
-    pub fn completion(&self, cpu: u32, serial: u64) -> Result<Option<Event>, DatapathError> {
-        let index = cpu * RING_EVENTS + (serial % u64::from(RING_EVENTS)) as u32;
-        if index >= self.completions.len() {
-            return Ok(None);
-        }
-        let event = self.completions.get(&index, 0).map_err(DatapathError::map("COMPLETIONS"))?.0;
-        Ok((event.serial == serial).then_some(event))
     }
 }
 

@@ -1,7 +1,9 @@
 //! The kernel side as the controller sees it: the embedded program, its maps, its pins and its links.
 
 pub mod bpffs;
+mod counters;
 mod error;
+mod grant_table;
 mod mapped;
 mod maps;
 mod object;
@@ -11,8 +13,9 @@ mod program;
 mod sizes;
 mod write;
 
+pub use counters::PacketCounters;
 pub use error::DatapathError;
-pub use maps::{DropCount, Maps, PacketCounters, TableUse};
+pub use maps::{Maps, TableUse};
 pub use object::is_embedded;
 pub use pins::Pins;
 pub use pod::Shared;

@@ -101,6 +101,7 @@ pub struct AttachedInterface {
 
 /// The loaded kernel program.
 pub struct Program {
+    variant: Variant,
     ebpf: Ebpf,
     multi_buffer: bool,
 }
@@ -168,7 +169,7 @@ impl Program {
                 hash_key,
             })?;
         }
-        Ok((Self { ebpf, multi_buffer }, maps))
+        Ok((Self { variant, ebpf, multi_buffer }, maps))
     }
 
     /// Attaches to an interface that has no XDP program, and pins the link.
@@ -224,6 +225,10 @@ impl Program {
 
     pub fn take_perf_events(&mut self) -> Result<PerfEventArray<MapData>, DatapathError> {
         perf_events(self.ebpf.take_map("EVENTS").ok_or_else(|| DatapathError::NoMap("EVENTS".into()))?)
+    }
+
+    pub fn variant(&self) -> Variant {
+        self.variant
     }
 
     pub fn ebpf_mut(&mut self) -> &mut Ebpf {

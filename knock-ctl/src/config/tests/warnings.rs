@@ -3,7 +3,7 @@ use knock_common::port::Port;
 use super::super::warn_listeners;
 use super::{accepted, warnings_of};
 
-const GENERATE: &str = "take a random one: \"knock-ctl generate 22/tcp\" prints it";
+const GENERATE: &str = "take a random one: \"shuf -n 3 -i 1024-65535\" prints one";
 
 fn of_sequence(steps: &str) -> Vec<String> {
     let warnings = warnings_of(&format!("[doors.a]\nsequence = [{steps}]\nopens = [\"22/tcp\"]\n"));
@@ -68,7 +68,7 @@ revokes = ["a"]
 #[test]
 fn a_file_without_effect_is_warned_of() {
     let expected = "knock.toml: nothing is closed: there is no door and no protected port; \
-                    add a door: \"knock-ctl generate 22/tcp\" prints one";
+                    add a door: [doors.NAME] with a sequence and opens";
     assert_eq!(warnings_of(""), [expected]);
     assert_eq!(warnings_of("[filter]\nprotected = [\"22/tcp\"]\n"), [""; 0]);
 }

@@ -1,0 +1,68 @@
+//! What the kernel program counts and keeps for the controller.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+use knock_common::drops::DropCount;
+use knock_common::event::{Event, RING_EVENTS};
+use knock_common::port::Protocol;
+use knock_common::reason::Reason;
+use knock_common::rules::DoorId;
+
+use super::DatapathError;
+use super::maps::Maps;
+
+/// Packets by reason, over all CPUs.
+pub type PacketCounters = HashMap<Reason, u64>;
+
+impl Maps {
+    pub fn counters(&self) -> Result<PacketCounters, DatapathError> {
+        let per_cpu = self.counters.get(&0, 0).map_err(DatapathError::map("COUNTERS"))?;
+        let sum = |reason: Reason| per_cpu.iter().map(|counters| counters.0[reason as usize]).sum();
+        Ok(Reason::ALL.iter().map(|&reason| (reason, sum(reason))).collect())
+    }
+
+    /// What is dropped, most first.
+    pub fn drops(&self) -> Result<Vec<DropCount>, DatapathError> {
+        let mut counts: HashMap<(Reason, Option<(Protocol, u16)>), DropCount> = HashMap::new();
+        let mut most: HashMap<(Reason, Option<(Protocol, u16)>), u64> = HashMap::new();
+        for records in self.drops.iter() {
+            let records = records.map_err(DatapathError::map("DROPS"))?;
+            for count in records.iter().filter_map(|record| record.0.read()) {
+                let key = (count.reason, count.port);
+                let sum = counts.entry(key).or_insert(DropCount { packets: 0, ..count });
+                sum.packets += count.packets;
+                // The last source of the CPU that dropped most: time is not kept.
+                let most = most.entry(key).or_default();
+                if count.packets > *most {
+                    *most = count.packets;
+                    sum.last_source = count.last_source;
+                }
+            }
+        }
+        let mut drops: Vec<DropCount> = counts.into_values().collect();
+        drops.sort_by_key(|drop| (Reverse(drop.packets), drop.reason, drop.port));
+        Ok(drops)
+    }
+
+    /// How often a door was opened.
+    pub fn openings(&self, door: DoorId) -> u64 {
+        self.openings.get(&door, 0).map_or(0, |per_cpu| per_cpu.iter().sum())
+    }
+
+    /// Each CPU's last serial number.
+    pub fn serials(&self) -> Result<Vec<u64>, DatapathError> {
+        let serials = self.serials.get(&0, 0).map_err(DatapathError::map("SERIALS"))?;
+        Ok(serials.iter().copied().collect())
+    }
+
+    /// The completion with the given serial number of a CPU, unless a newer one has taken its place.
+    pub fn completion(&self, cpu: u32, serial: u64) -> Result<Option<Event>, DatapathError> {
+        let index = cpu * RING_EVENTS + (serial % u64::from(RING_EVENTS)) as u32;
+        if index >= self.completions.len() {
+            return Ok(None);
+        }
+        let event = self.completions.get(&index, 0).map_err(DatapathError::map("COMPLETIONS"))?.0;
+        Ok((event.serial == serial).then_some(event))
+    }
+}

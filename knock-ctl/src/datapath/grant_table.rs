@@ -1,0 +1,97 @@
+//! Grants, and the connections that are left of them.
+
+use std::sync::atomic::AtomicU64;
+
+use aya::maps::MapError;
+use knock_common::address::Address;
+use knock_common::connection::{Connections, ConnectionsKey};
+use knock_common::grant::{Change, Granted, GrantedBy, SourceGrants};
+use knock_common::search::Search;
+use knock_common::tables::TableFull;
+use knock_common::time::{Boottime, Deadline};
+
+use super::DatapathError;
+use super::maps::Maps;
+use super::pod::Shared;
+
+impl Maps {
+    /// All sources with grants, passed ones among them.
+    pub fn all_grants(&self) -> Result<Vec<SourceGrants>, DatapathError> {
+        let mut grants = Vec::new();
+        for entry in self.grants.iter() {
+            let (_, value) = entry.map_err(DatapathError::map("GRANTS"))?;
+            grants.push(value.0);
+        }
+        Ok(grants)
+    }
+
+    pub fn grants_of(&self, source: &Address) -> Result<Option<SourceGrants>, DatapathError> {
+        match self.grants.get(&Shared(*source), 0) {
+            Ok(grants) => Ok(Some(grants.0)),
+            Err(MapError::KeyNotFound) => Ok(None),
+            Err(error) => Err(DatapathError::map("GRANTS")(error)),
+        }
+    }
+
+    /// Grants for an administrator or a controller's decision.
+    pub fn grant(
+        &mut self,
+        source: &Address,
+        granted: Granted,
+        granted_by: GrantedBy,
+        deadline: Deadline,
+        now: Boottime,
+    ) -> Result<Result<Change, TableFull>, DatapathError> {
+        let mut grants = self.grants_of(source)?.unwrap_or(SourceGrants::none(*source));
+        let change = grants.grant(granted, granted_by, deadline, now, &Search::<AtomicU64>::default());
+        self.put_grants(grants).map(|stored| stored.map(|()| change))
+    }
+
+    /// Ends grants of `source`: those that `which` picks. Returns what was ended.
+    pub fn revoke(
+        &mut self,
+        source: &Address,
+        which: impl Fn(Granted) -> bool,
+        now: Boottime,
+    ) -> Result<Vec<Granted>, DatapathError> {
+        let Some(mut grants) = self.grants_of(source)? else {
+            return Ok(Vec::new());
+        };
+        let valid: Vec<Granted> = grants
+            .all()
+            .iter()
+            .filter(|grant| !grant.deadline().passed(now))
+            .map(|grant| grant.granted())
+            .filter(|granted| which(*granted))
+            .collect();
+        for granted in &valid {
+            grants.revoke(*granted, now);
+        }
+        if !valid.is_empty() {
+            // Replacing an entry that is there needs no room.
+            let _ = self.put_grants(grants)?;
+        }
+        Ok(valid)
+    }
+
+    fn put_grants(&mut self, grants: SourceGrants) -> Result<Result<(), TableFull>, DatapathError> {
+        match self.grants.insert(Shared(grants.source()), Shared(grants), 0) {
+            Ok(()) => Ok(Ok(())),
+            Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::E2BIG) => {
+                Ok(Err(TableFull))
+            }
+            Err(error) => Err(DatapathError::map("GRANTS")(error)),
+        }
+    }
+
+    /// Allows `limit` connections under a grant that is made outside the kernel program.
+    pub fn allow_connections(&mut self, key: ConnectionsKey, limit: u32) -> Result<(), DatapathError> {
+        self.connections
+            .insert(Shared(key), Shared(Connections::new(limit)), 0)
+            .map_err(DatapathError::map("CONNECTIONS"))
+    }
+
+    pub fn connections(&self, key: ConnectionsKey) -> Option<Connections> {
+        self.connections.get(&Shared(key), 0).ok().map(|connections| connections.0)
+    }
+}
