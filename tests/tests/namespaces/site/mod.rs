@@ -19,6 +19,7 @@ use std::process::Output;
 use std::time::{Duration, Instant};
 
 use knock_tests::lab::{INTERFACE, Lab, Machine};
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// More than anything takes that is going to happen.
@@ -96,10 +97,31 @@ impl Site {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// What `status --json` says.
+    pub fn status(&self) -> Value {
+        serde_json::from_slice(&self.knock_ctl(&["status", "--json"]).stdout).unwrap()
+    }
+
+    /// Packets so far that had their verdict for a reason.
+    pub fn counted(&self, reason: &str) -> u64 {
+        self.status()["counters"]["by_reason"][reason].as_u64().unwrap()
+    }
+
+    /// (address, door) of each grant that `grants --json` tells of, in order.
+    pub fn grants(&self) -> Vec<(String, String)> {
+        let listing: Value = serde_json::from_slice(&self.knock_ctl(&["grants", "--json"]).stdout).unwrap();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let grants = listing["grants"].as_array().unwrap();
+        let mut grants: Vec<_> =
+            grants.iter().map(|grant| (text(&grant["address"]), text(&grant["door"]))).collect();
+        grants.sort();
+        grants
+    }
+
     /// What `ip link` says of an XDP program on one of the server's interfaces: "xdp" is native, "xdpgeneric" generic.
     pub fn attached_mode(&self, interface: &str) -> Option<String> {
         let listing = self.run(Machine::Server, &["ip", "-j", "link", "show", "dev", interface]);
-        let links: serde_json::Value = serde_json::from_str(&listing).unwrap();
+        let links: Value = serde_json::from_str(&listing).unwrap();
         let mode = links[0]["xdp"]["mode"].as_u64()?;
         Some(["none", "xdp", "xdpgeneric", "xdpoffload"][mode as usize].to_owned())
     }
