@@ -229,3 +229,28 @@ const fn mask(bits: u32) -> u64 {
 }
 
 const _: () = assert!(size_of::<AttemptSet<u64>>() == 256);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU64;
+
+    use super::*;
+
+    #[test]
+    fn an_entry_that_mixes_two_sources_is_nobodys() {
+        let key = HashKey([1, 2, 3, 4, 5]);
+        let sources = [[192, 0, 2, 1], [192, 0, 2, 2]]
+            .map(|octets| SourceIdentity::of(&key, &Address::from_v4(octets)));
+        let attempt = Attempt { state: 1, started: 1, hop_limit: 64, fingerprint: Fingerprint(0) };
+        let sets: [AttemptSet<AtomicU64>; 2] = std::array::from_fn(|_| AttemptSet::default());
+        for (set, source) in sets.iter().zip(sources) {
+            set.store(Way(0), source, &attempt);
+        }
+        // What a write leaves that races with the reuse of its entry.
+        let [first, second] = sets;
+        Word::store(&first.entries[0].progress, Word::load(&second.entries[0].progress));
+        let search = Search::default();
+        assert!(sources.iter().all(|&source| !first.find(source, &search).1.exists()));
+        assert!(sources.iter().any(|&source| second.find(source, &search).1.exists()));
+    }
+}

@@ -15,7 +15,7 @@ pub use process::Process;
 pub use raw_socket::RawSocket;
 
 use crate::packet::{DESTINATION_MAC, SOURCE_MAC};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use namespace::{Namespace, command};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::Output;
@@ -137,6 +137,21 @@ impl Lab {
     /// The path of a machine's network namespace, for `nsenter --net=PATH`.
     pub fn namespace_path(&self, machine: Machine) -> String {
         self.namespace(machine).path()
+    }
+
+    /// From now on VLAN tags arrive as bytes of the frame, as from a card that leaves them there; else an XDP program
+    /// does not see the outer one.
+    ///
+    /// # Errors
+    /// When the wire can't be set so.
+    pub fn keep_tags_in_frames(&self) -> Result<()> {
+        for machine in Machine::ALL {
+            let off = ["tx-vlan-offload", "off", "tx-vlan-stag-hw-insert", "off"];
+            let words = [&["ethtool", "-K", machine.name()], &off[..]].concat();
+            let output = command(&self.wire.command(&words)).output().context("running ethtool")?;
+            ensure!(output.status.success(), "{words:?}: {output:?}");
+        }
+        Ok(())
     }
 
     fn namespace(&self, machine: Machine) -> &Namespace {

@@ -1,0 +1,172 @@
+//! Who goes when a set of a table is full.
+
+use std::sync::atomic::AtomicU64;
+
+use knock_common::address::Address;
+use knock_common::attempt::{ATTEMPT_WAYS, Attempt, AttemptSet, Fingerprint, SourceIdentity};
+use knock_common::connection::Connections;
+use knock_common::flow::{
+    FLOW_WAYS, FiveTuple, FlowIdentity, FlowLives, FlowSet, GrantIndex, HALF_OPEN_LIFE, NewFlow, Phase,
+};
+use knock_common::hash::HashKey;
+use knock_common::port::Protocol;
+use knock_common::rules::STATE_STEP_SHIFT;
+use knock_common::search::Search;
+use knock_common::time::Boottime;
+
+const KEY: HashKey = HashKey([
+    0x0123_4567_89ab_cdef,
+    0xfedc_ba98_7654_3210,
+    0x9e37_79b9_7f4a_7c15,
+    0xd1b5_4a32_d192_ed03,
+    0x8cb9_2ba7_2f3d_8dd7,
+]);
+const LIVES: FlowLives = FlowLives { established: 432_000_000, closing: 120_000 };
+/// Milliseconds.
+const TIMEOUT: u32 = 10_000;
+
+fn search() -> Search<AtomicU64> {
+    Search::default()
+}
+
+fn source(number: u32) -> SourceIdentity {
+    SourceIdentity::of(&KEY, &Address::from_v4(number.to_be_bytes()))
+}
+
+fn attempt(steps: u32, started: u64) -> Attempt {
+    Attempt {
+        state: (steps - 1) << STATE_STEP_SHIFT | 1,
+        started,
+        hop_limit: 64,
+        fingerprint: Fingerprint::of(Protocol::Tcp, 7000, 40000, 1),
+    }
+}
+
+/// Puts an attempt where the set has room for it.
+fn add(set: &AttemptSet<AtomicU64>, who: SourceIdentity, attempt: &Attempt, now: u64) {
+    let way = set.place(Boottime::from_milliseconds(now), TIMEOUT, &search());
+    set.store(way, who, attempt);
+}
+
+fn has(set: &AttemptSet<AtomicU64>, who: SourceIdentity) -> bool {
+    set.find(who, &search()).1.exists()
+}
+
+#[test]
+fn an_attempt_comes_back_as_it_was_stored() {
+    let set = AttemptSet::default();
+    for started in [1, (1 << 22) - 1, 1 << 22, (1 << 38) - 1] {
+        let stored = attempt(32, started);
+        add(&set, source(7), &stored, started);
+        let (way, found) = set.find(source(7), &search());
+        assert_eq!(found, stored);
+        set.forget(way);
+        assert!(!has(&set, source(7)));
+    }
+}
+
+#[test]
+fn expired_attempts_go_first_then_those_that_have_come_least_far_then_the_oldest() {
+    let set = AttemptSet::default();
+    let ways = ATTEMPT_WAYS as u32;
+    let now = 100_000;
+    // One has expired, one has come three steps, the others one, each younger than the one before.
+    add(&set, source(1), &attempt(5, now - u64::from(TIMEOUT) - 1), now);
+    add(&set, source(2), &attempt(3, now - 9000), now);
+    for number in 3..=ways {
+        add(&set, source(number), &attempt(1, now - 9000 + u64::from(number)), now);
+    }
+    add(&set, source(100), &attempt(1, now), now);
+    assert!(!has(&set, source(1)), "the expired one stays");
+    add(&set, source(101), &attempt(1, now), now);
+    assert!(!has(&set, source(3)), "the oldest of those one step far stays");
+    for number in (2..=2).chain(4..=ways).chain(100..=101) {
+        assert!(has(&set, source(number)), "{number} went");
+    }
+    for flood in 1000..2000 {
+        add(&set, source(flood), &attempt(1, now), now);
+    }
+    assert!(has(&set, source(2)), "a flood of first knocks pushes out an attempt that has come further");
+}
+
+fn tuple(remote: u32, remote_port: u16) -> FlowIdentity {
+    FlowIdentity::of(
+        &KEY,
+        &FiveTuple {
+            remote: Address::from_v4(remote.to_be_bytes()),
+            local: Address::from_v4([10, 0, 0, 1]),
+            remote_port,
+            local_port: 22,
+        },
+    )
+}
+
+fn flow(phase: Phase) -> NewFlow {
+    NewFlow { phase, sequence_number: 1, grant: GrantIndex::NONE }
+}
+
+fn record(set: &FlowSet<AtomicU64>, who: FlowIdentity, phase: Phase, now: u64) -> bool {
+    set.record(who, &flow(phase), Boottime::from_milliseconds(now), &LIVES, &search())
+}
+
+fn phase(set: &FlowSet<AtomicU64>, who: FlowIdentity, now: u64) -> Option<Phase> {
+    set.find(who, Boottime::from_milliseconds(now), &search()).map(|(_, flow)| flow.phase)
+}
+
+#[test]
+fn live_established_flows_are_never_evicted() {
+    let set = FlowSet::default();
+    for port in 0..FLOW_WAYS as u16 {
+        assert!(record(&set, tuple(1, port), Phase::Established, 1000));
+    }
+    assert!(!record(&set, tuple(2, 1), Phase::HalfOpen, 2000), "a full set records no more");
+    assert!((0..FLOW_WAYS as u16).all(|port| phase(&set, tuple(1, port), 2000) == Some(Phase::Established)));
+    let after_their_time = 1000 + LIVES.established;
+    assert!(record(&set, tuple(2, 1), Phase::HalfOpen, after_their_time));
+}
+
+#[test]
+fn half_open_flows_of_the_same_address_go_before_those_of_others() {
+    let set = FlowSet::default();
+    assert!(record(&set, tuple(9, 1), Phase::HalfOpen, 1000));
+    for port in 1..FLOW_WAYS as u16 {
+        assert!(record(&set, tuple(1, port), Phase::HalfOpen, 1001));
+    }
+    for forged in 100..1000 {
+        assert!(record(&set, tuple(1, forged), Phase::HalfOpen, 1002));
+    }
+    assert_eq!(phase(&set, tuple(9, 1), 1003), Some(Phase::HalfOpen), "an address crowded out another");
+}
+
+#[test]
+fn a_forged_syn_does_not_make_a_live_connection_half_open() {
+    let set = FlowSet::default();
+    assert!(record(&set, tuple(1, 1), Phase::Established, 1000));
+    assert!(record(&set, tuple(1, 1), Phase::HalfOpen, 2000));
+    let long_after = 2000 + HALF_OPEN_LIFE + 1;
+    assert_eq!(phase(&set, tuple(1, 1), long_after), Some(Phase::Established));
+}
+
+#[test]
+fn an_address_fills_few_sets_of_a_large_table() {
+    let sets = 16_384;
+    let filled: std::collections::HashSet<u32> =
+        (0..=u16::MAX).map(|port| tuple(7, port).set(sets)).collect();
+    assert_eq!(filled.len(), 64);
+}
+
+#[test]
+fn a_token_comes_back_when_its_connection_never_answers() {
+    let mut connections = Connections::new(2);
+    let at = Boottime::from_milliseconds;
+    assert!(connections.lend(tuple(1, 1), at(1000)));
+    assert!(connections.lend(tuple(1, 2), at(1000)));
+    assert!(!connections.lend(tuple(1, 3), at(2000)), "a third token was lent");
+    assert!(connections.spend(tuple(1, 2), at(2000)));
+    assert_eq!(connections.left(at(2000)), 0);
+    let after = at(1000 + HALF_OPEN_LIFE);
+    assert_eq!(connections.left(after), 1);
+    assert!(!connections.spend(tuple(1, 1), after), "a token that came back was spent");
+    assert!(connections.lend(tuple(1, 3), after));
+    assert!(!connections.lend(tuple(1, 4), after), "the spent token was lent again");
+}

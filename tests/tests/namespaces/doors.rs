@@ -1,0 +1,135 @@
+//! A door opens by its sequence, to whoever knocked, for as long as it should.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use knock_tests::lab::{Machine, privileged};
+
+use crate::site::*;
+
+#[test]
+fn native_over_ipv4() {
+    opens_and_closes("native", Machine::Server.v4());
+}
+
+#[test]
+fn native_over_ipv6() {
+    opens_and_closes("native", Machine::Server.v6());
+}
+
+#[test]
+fn generic_over_ipv4() {
+    opens_and_closes("generic", Machine::Server.v4());
+}
+
+#[test]
+fn generic_over_ipv6() {
+    opens_and_closes("generic", Machine::Server.v6());
+}
+
+fn opens_and_closes(mode: &str, server: IpAddr) {
+    if !privileged() {
+        return;
+    }
+    let site = Site::new(&format!("{SSH_DOOR}open_for = \"3s\"\n"));
+    let lab = &site.lab;
+    let _service = Service::start(lab, SSH);
+    let mut controller = site.attach(&["--mode", mode]);
+    controller_says_mode(&mut controller, &site, mode);
+    assert!(connect(lab, Machine::Client, server, SSH).is_silence());
+
+    let client = if server.is_ipv4() { Machine::Client.v4() } else { Machine::Client.v6() };
+    let knocked = Instant::now();
+    stock_knock(lab, Machine::Client, &["-d", "5"], server, SSH_SEQUENCE);
+    let mut old = connect(lab, Machine::Client, server, SSH).stream();
+    assert!(carries_data(&mut old, LIMIT));
+    controller.expect(&format!("{client}: ssh: OPEN SESAME"));
+    assert!(connect(lab, Machine::Stranger, server, SSH).is_silence());
+
+    controller.expect(&format!("{client}: ssh: closed"));
+    let lasted = knocked.elapsed();
+    assert!(lasted.abs_diff(Duration::from_secs(3)) < Duration::from_millis(500), "{lasted:?}");
+    assert!(connect(lab, Machine::Client, server, SSH).is_silence());
+    assert!(carries_data(&mut old, LIMIT), "the connection that was accepted lives on");
+}
+
+fn controller_says_mode(controller: &mut Controller, site: &Site, mode: &str) {
+    assert_eq!(controller.count(&format!("eth0: attached in {mode} mode")), 1);
+    let expected = if mode == "native" { "xdp" } else { "xdpgeneric" };
+    assert_eq!(site.attached_mode("eth0").as_deref(), Some(expected));
+}
+
+#[test]
+fn with_established_cut_connections_end_with_the_grant() {
+    if !privileged() {
+        return;
+    }
+    let site = Site::new(&format!("[filter]\nestablished = \"cut\"\n{SSH_DOOR}open_for = \"2s\"\n"));
+    let lab = &site.lab;
+    let _service = Service::start(lab, SSH);
+    let mut controller = site.attach(&[]);
+    let server = Machine::Server.v4();
+    stock_knock(lab, Machine::Client, &["-d", "5"], server, SSH_SEQUENCE);
+    let mut stream = connect(lab, Machine::Client, server, SSH).stream();
+    assert!(carries_data(&mut stream, LIMIT));
+    controller.expect("ssh: closed");
+    assert!(!carries_data(&mut stream, Duration::from_secs(1)));
+    assert!(connect(lab, Machine::Client, server, SSH).is_silence());
+}
+
+#[test]
+fn our_own_client_opens_a_mixed_sequence_over_both_families() {
+    if !privileged() {
+        return;
+    }
+    let site = Site::new(
+        "[doors.ssh]\nsequence = [31207, \"5481/udp\", 60122, \"8000:udp\"]\nopens = [\"22/tcp\"]\nopen_for = \"1s\"\n",
+    );
+    let lab = &site.lab;
+    let _service = Service::start(lab, SSH);
+    let mut controller = site.attach(&[]);
+    let program = program();
+    for server in [Machine::Server.v4(), Machine::Server.v6()] {
+        let words = [
+            text(&program),
+            "knock",
+            &server.to_string(),
+            "31207",
+            "5481/udp",
+            "60122/tcp",
+            "8000/udp",
+            "--wait",
+            "22/tcp",
+        ];
+        site.run(Machine::Client, &words);
+        assert!(connect(lab, Machine::Client, server, SSH).is_accepted());
+        assert!(connect(lab, Machine::Stranger, server, SSH).is_silence());
+        controller.expect("ssh: closed");
+        stock_knock(
+            lab,
+            Machine::Client,
+            &["-d", "5"],
+            server,
+            &["31207", "5481:udp", "60122:tcp", "8000:udp"],
+        );
+        assert!(connect(lab, Machine::Client, server, SSH).is_accepted());
+        controller.expect("ssh: closed");
+    }
+}
+
+#[test]
+fn a_connection_is_used_up_by_its_first_use() {
+    if !privileged() {
+        return;
+    }
+    let site = Site::new(&format!("{SSH_DOOR}connections = 1\n"));
+    let lab = &site.lab;
+    let _service = Service::start(lab, SSH);
+    let _controller = site.attach(&[]);
+    for server in [Machine::Server.v4(), Machine::Server.v6()] {
+        stock_knock(lab, Machine::Client, &["-d", "5"], server, SSH_SEQUENCE);
+        let mut first = connect(lab, Machine::Client, server, SSH).stream();
+        assert!(connect(lab, Machine::Client, server, SSH).is_silence());
+        assert!(carries_data(&mut first, LIMIT));
+    }
+}

@@ -1,0 +1,11 @@
+//! The program as its users run it, against real clients on a small network of namespaces. Needs root.
+
+mod at_once;
+mod commands;
+mod doors;
+mod established;
+mod exceptions;
+mod refusals;
+mod scans;
+mod site;
+mod without_controller;

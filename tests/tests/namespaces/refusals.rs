@@ -1,0 +1,173 @@
+//! What can't be attached is refused with a reason, and nothing is left behind.
+
+use std::fs;
+use std::process::Output;
+
+use knock_tests::lab::{INTERFACE, Machine, privileged};
+
+use crate::site::*;
+
+/// The error of an `attach` that must fail.
+#[track_caller]
+fn failed(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    let error = log.lines().find(|line| line.starts_with("knock-ctl: ")).unwrap_or_else(|| panic!("{log}"));
+    log[log.find(error).unwrap()..].to_owned()
+}
+
+fn attach(site: &Site, interface: &str, config: &str) -> Output {
+    site.knock_ctl(&["attach", interface, "--config", config])
+}
+
+#[test]
+fn an_interface_that_does_not_exist() {
+    if !privileged() {
+        return;
+    }
+    let site = Site::new(SSH_DOOR);
+    let error = failed(&attach(&site, "nosuch0", text(&site.config())));
+    assert!(error.contains("there is no interface nosuch0"), "{error}");
+    assert!(site.is_without_filter());
+}
+
+#[test]
+fn no_interface_at_all() {
+    if !privileged() {
+        return;
+    }
+    let site = Site::new(SSH_DOOR);
+    let error = failed(&site.knock_ctl(&["attach", "--config", text(&site.config())]));
+    assert!(error.contains("no interface is named") && error.contains("knock-ctl attach eth0"), "{error}");
+    let error = failed(&attach(&site, "default", text(&site.config())));
+    assert!(error.contains("there is no default route"), "{error}");
+    assert!(site.is_without_filter());
+}
+
+#[test]
+fn configurations_that_are_missing_or_wrong() {
+    if !privileged() {
+        return;
+    }
+    let site = Site::new("[doors.ssh]\nsequence = [7000, 8000, 9000]\nopens = [22]\nopen_four = \"1s\"\n");
+    let config = site.config();
+    let error = failed(&attach(&site, INTERFACE, text(&config)));
+    let path = text(&config);
+    assert!(error.contains(&format!("{path}:3:")) && error.contains("22/tcp"), "{error}");
+    assert!(error.contains(&format!("{path}:4:")) && error.contains("open_for"), "{error}");
+    let missing = site.file("missing.toml");
+    let error = failed(&attach(&site, INTERFACE, text(&missing)));
+    assert!(error.contains(text(&missing)) && error.contains("No such file"), "{error}");
+    assert!(site.is_without_filter());
+}
+
+#[test]
+fn a_user_who_is_not_root() {
+    if !privileged() {
+        return;
+    }
+    let site = Site::new(SSH_DOOR);
+    fs::set_permissions(site.config(), std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    // Where the program was built may be no place for others.
+    let copy = site.file("knock-ctl");
+    fs::copy(program(), &copy).unwrap();
+    let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+    let config = site.config();
+    for (arguments, reason) in [
+        (
+            &["attach", INTERFACE, "--config", text(&config)][..],
+            "attaching needs root; run `sudo knock-ctl attach",
+        ),
+        (&["detach"], "detaching needs root; run `sudo knock-ctl detach"),
+    ] {
+        let words = [&nobody[..], &[text(&copy)], arguments].concat();
+        let error = failed(&site.lab.run_in(Machine::Server, &words).unwrap());
+        assert!(error.contains(reason), "{error}");
+    }
+    assert!(site.is_without_filter());
+}
+
+#[test]
+fn an_interface_with_a_program_of_somebody_else() {
+    if !privileged() {
+        return;
+    }
+    let site = Site::new(SSH_DOOR);
+    let load = ["xdp-filter", "load", "--mode", "skb", INTERFACE];
+    let loaded = site.lab.run_in(Machine::Server, &load).unwrap();
+    assert!(loaded.status.success(), "{loaded:?}");
+    let error = failed(&attach(&site, INTERFACE, text(&site.config())));
+    assert!(error.contains("eth0 has an XDP program of somebody else's already (id "), "{error}");
+    assert!(error.contains("ip link set dev eth0 xdp off"), "{error}");
+    assert!(!site.pins().exists());
+    assert_eq!(site.attached_mode(INTERFACE).as_deref(), Some("xdpgeneric"), "it is still there");
+    site.run(Machine::Server, &["xdp-filter", "unload", INTERFACE]);
+    assert!(site.is_without_filter());
+}
+
+#[test]
+fn a_second_controller() {
+    if !privileged() {
+        return;
+    }
+    let site = Site::new(SSH_DOOR);
+    let controller = site.attach(&[]);
+    let error = failed(&attach(&site, INTERFACE, text(&site.config())));
+    assert!(
+        error.contains(&format!("a controller runs here already, as process {}", controller.id())),
+        "{error}"
+    );
+    let lab = &site.lab;
+    let _service = Service::start(lab, SSH);
+    stock_knock(lab, Machine::Client, &["-d", "5"], Machine::Server.v4(), SSH_SEQUENCE);
+    assert!(connect(lab, Machine::Client, Machine::Server.v4(), SSH).is_accepted(), "the first works on");
+}
+
+#[test]
+fn without_a_bpf_file_system_one_is_mounted() {
+    if !privileged() {
+        return;
+    }
+    let site = Site::new(SSH_DOOR);
+    let lab = &site.lab;
+    let _service = Service::start(lab, SSH);
+    let (program, config) = (program(), site.config());
+    let script = format!(
+        "umount --all-targets --recursive /sys/fs/bpf; exec {} attach {INTERFACE} --config {}",
+        text(&program),
+        text(&config)
+    );
+    let words = ["unshare", "--mount", "sh", "-c", &script];
+    let mut controller = lab.spawn_in(Machine::Server, &words).unwrap();
+    controller.expect_line("mounted a BPF file system at /sys/fs/bpf", LIMIT).unwrap();
+    controller.expect_line("watching;", LIMIT).unwrap();
+    assert!(connect(lab, Machine::Client, Machine::Server.v4(), SSH).is_silence());
+    assert!(!site.pins().exists(), "it is a file system of its own");
+}
+
+#[test]
+fn an_interface_without_native_mode_gets_the_generic_one() {
+    if !privileged() {
+        return;
+    }
+    let site = Site::new(SSH_DOOR);
+    let lab = &site.lab;
+    let config = site.config();
+    // Loopback has no native mode.
+    let error = failed(&site.knock_ctl(&["attach", "lo", "--mode", "native", "--config", text(&config)]));
+    assert!(error.contains("lo: native mode is refused"), "{error}");
+    assert!(site.attached_mode("lo").is_none() && !site.pins().exists());
+
+    let program = program();
+    let mut controller =
+        lab.spawn_in(Machine::Server, &[text(&program), "attach", "lo", "--config", text(&config)]).unwrap();
+    controller.expect_line("lo: native mode is refused", LIMIT).unwrap();
+    controller.expect_line("lo: attached in generic mode", LIMIT).unwrap();
+    controller.expect_line("watching;", LIMIT).unwrap();
+    assert_eq!(site.status()["interfaces"][0]["mode"], "generic");
+    let localhost = std::net::Ipv4Addr::LOCALHOST.into();
+    let _service = Service::start(lab, SSH);
+    assert!(connect(lab, Machine::Server, localhost, SSH).is_silence());
+    stock_knock(lab, Machine::Server, &["-d", "5"], localhost, SSH_SEQUENCE);
+    assert!(connect(lab, Machine::Server, localhost, SSH).is_accepted());
+}

@@ -1,0 +1,177 @@
+//! What the tests stand on: a lab whose server runs `knock-ctl` and services, and clients that speak with them.
+
+mod connection;
+mod controller;
+mod knocks;
+mod service;
+mod tcp_counters;
+
+pub use connection::{Answer, carries_data, connect, connect_within};
+pub use controller::Controller;
+pub use knocks::{Knock, knock_raw, stock_knock};
+pub use service::Service;
+pub use tcp_counters::TcpCounters;
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::time::{Duration, Instant};
+
+use knock_tests::lab::{INTERFACE, Lab, Machine};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// More than anything takes that is going to happen.
+pub const LIMIT: Duration = Duration::from_secs(20);
+
+/// The door of most tests: knock at 7000, 8000 and 9000 over TCP, and 22/tcp opens.
+pub const SSH_DOOR: &str = "[doors.ssh]\nsequence = [7000, 8000, 9000]\nopens = [\"22/tcp\"]\n";
+pub const SSH_SEQUENCE: &[&str] = &["7000", "8000", "9000"];
+pub const SSH: u16 = 22;
+
+/// A lab with a configuration for its server.
+pub struct Site {
+    pub lab: Lab,
+    directory: TempDir,
+    inode: u64,
+}
+
+impl Site {
+    /// On interfaces of one queue, with a configuration.
+    pub fn new(config: &str) -> Self {
+        Self::over(Lab::new().unwrap(), config)
+    }
+
+    pub fn over(lab: Lab, config: &str) -> Self {
+        let directory = TempDir::new().unwrap();
+        // For those who run the program without being root.
+        fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
+        let inode = fs::metadata(lab.namespace_path(Machine::Server)).unwrap().ino();
+        let site = Self { lab, directory, inode };
+        // The kernel gives an inode again, with what an ended test may have left under its number.
+        site.forget();
+        site.configure(config);
+        site
+    }
+
+    pub fn configure(&self, config: &str) {
+        fs::write(self.config(), config).unwrap();
+        fs::set_permissions(self.config(), Permissions::from_mode(0o600)).unwrap();
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.file("knock.toml")
+    }
+
+    /// A file that goes away with the site.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Attaches to the server's interface, and returns once the controller watches. More arguments go to `attach`.
+    pub fn attach(&self, arguments: &[&str]) -> Controller {
+        let mut controller = self.start(arguments);
+        controller.expect("watching;");
+        controller
+    }
+
+    /// As [`Site::attach`], without waiting.
+    pub fn start(&self, arguments: &[&str]) -> Controller {
+        let (program, config) = (program(), self.config());
+        let words = [&[text(&program), "attach", INTERFACE, "--config", text(&config)], arguments].concat();
+        Controller::new(self.lab.spawn_in(Machine::Server, &words).unwrap())
+    }
+
+    /// Runs `knock-ctl` on the server.
+    pub fn knock_ctl(&self, arguments: &[&str]) -> Output {
+        let program = program();
+        let words = [&[text(&program)], arguments].concat();
+        self.lab.run_in(Machine::Server, &words).unwrap()
+    }
+
+    /// Runs a command that must succeed; returns its standard output.
+    pub fn run(&self, machine: Machine, words: &[&str]) -> String {
+        let output = self.lab.run_in(machine, words).unwrap();
+        assert!(output.status.success(), "{words:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// What `status --json` says.
+    pub fn status(&self) -> Value {
+        serde_json::from_slice(&self.knock_ctl(&["status", "--json"]).stdout).unwrap()
+    }
+
+    /// Packets so far that had their verdict for a reason.
+    pub fn counted(&self, reason: &str) -> u64 {
+        self.status()["counters"]["by_reason"][reason].as_u64().unwrap()
+    }
+
+    /// (address, door) of each grant that `grants --json` tells of, in order.
+    pub fn grants(&self) -> Vec<(String, String)> {
+        let listing: Value = serde_json::from_slice(&self.knock_ctl(&["grants", "--json"]).stdout).unwrap();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let grants = listing["grants"].as_array().unwrap();
+        let mut grants: Vec<_> =
+            grants.iter().map(|grant| (text(&grant["address"]), text(&grant["door"]))).collect();
+        grants.sort();
+        grants
+    }
+
+    /// What `ip link` says of an XDP program on one of the server's interfaces: "xdp" is native, "xdpgeneric" generic.
+    pub fn attached_mode(&self, interface: &str) -> Option<String> {
+        let listing = self.run(Machine::Server, &["ip", "-j", "link", "show", "dev", interface]);
+        let links: Value = serde_json::from_str(&listing).unwrap();
+        let mode = links[0]["xdp"]["mode"].as_u64()?;
+        Some(["none", "xdp", "xdpgeneric", "xdpoffload"][mode as usize].to_owned())
+    }
+
+    /// Where the filter's pins are.
+    pub fn pins(&self) -> PathBuf {
+        PathBuf::from(format!("/sys/fs/bpf/knock/net-{}", self.inode))
+    }
+
+    /// Neither a program nor a pin.
+    pub fn is_without_filter(&self) -> bool {
+        self.attached_mode(INTERFACE).is_none() && !self.pins().exists()
+    }
+
+    fn forget(&self) {
+        let inode = self.inode;
+        // Most tests leave only some of these.
+        for path in [format!("/run/knock/net-{inode}"), self.pins().display().to_string()] {
+            let _ = fs::remove_dir_all(path);
+        }
+        for suffix in ["", ".lock"] {
+            let _ = fs::remove_file(format!("/var/lib/knock/journal-net-{inode}{suffix}"));
+        }
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        self.forget();
+    }
+}
+
+/// The path of `knock-ctl`, which is built beside the test.
+pub fn program() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let program = test.ancestors().nth(2).unwrap().join("knock-ctl");
+    assert!(program.exists(), "build it first: cargo build -p knock-ctl");
+    program
+}
+
+pub fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Looks until `condition` holds.
+#[track_caller]
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + LIMIT;
+    while !condition() {
+        assert!(Instant::now() < end, "not within {LIMIT:?}: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
