@@ -130,7 +130,7 @@ fn a_grant_ends_at_its_deadline_and_gives_its_place_to_the_next() {
     let syn = |port: Port, sequence| {
         Frame::tcp(CLIENT, SERVER).ports(40_000 + sequence as u16, port.number).sequence(sequence).build()
     };
-    let mut told = |kernel: &mut KernelFilter, sequence| {
+    let told = |kernel: &mut KernelFilter, sequence| {
         assert_eq!(kernel.judge(&syn(knock, sequence)).reason.name(), "knock");
         kernel.take_events().iter().map(|event| event.kind).collect::<Vec<_>>()
     };

@@ -157,7 +157,7 @@ fn swapped_knocks_open_nothing() {
 fn a_sequence_has_its_timeout_to_the_millisecond() {
     let (rules, sequence) = five_steps();
     let timeout_ms = rules.doors[0].seq_timeout_ms;
-    let (last, first) = sequence.split_last().unwrap();
+    let (last, first) = sequence.split_last().expect("a sequence has steps");
     for (late_ms, opened) in [(0, vec![0]), (1, vec![])] {
         let mut host = Host::new(&rules);
         host.knock(first[0]);
@@ -224,7 +224,7 @@ fn assert_each_opens_with_its_own(sequences: &[Vec<Port>]) {
     let mut host = Host::new(&with_doors(sequences.iter().enumerate().map(door).collect()));
     for (index, sequence) in sequences.iter().enumerate() {
         host.reset();
-        let (last, first) = sequence.split_last().unwrap();
+        let (last, first) = sequence.split_last().expect("a sequence has steps");
         assert_eq!(host.knocks(first), NO_DOOR, "door {index}");
         assert_eq!(host.knocks(&[*last]), [index]);
         host.now_ms += 1;
@@ -254,7 +254,7 @@ fn a_thousand_doors_that_share_ports_and_beginnings_open_with_their_own_sequence
 fn packets_that_do_not_meet_the_flags_take_no_step_and_reset_nothing() {
     let (rules, sequence) = five_steps();
     let mut host = Host::new(&rules);
-    let (last, first) = sequence.split_last().unwrap();
+    let (last, first) = sequence.split_last().expect("a sequence has steps");
     host.knocks(first);
     for flags in (0..=u8::MAX).filter(|flags| !FlagsCondition::CONNECT.met_by(*flags)) {
         let frame = Frame::tcp(CLIENT, SERVER).ports(1, last.number).flags(flags).build();
