@@ -51,6 +51,11 @@ impl CoreFilter {
         }
     }
 
+    /// Whether the frame completes a sequence: as [`CoreFilter::packet`], for very many packets.
+    pub fn completes(&self, now_ms: u64, frame: &[u8]) -> bool {
+        self.tables.judge(frame, Boottime::from_milliseconds(now_ms)).completed.is_some()
+    }
+
     /// What is not over at `now_ms`.
     pub fn state(&self, now_ms: u64) -> State {
         let sources = || self.sources.iter().copied();

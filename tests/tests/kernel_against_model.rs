@@ -3,11 +3,17 @@
 use knock_tests::fixtures::{self, Fixture, Verdict, truncations};
 use knock_tests::kernel::{KernelFilter, KernelState};
 use knock_tests::lab::privileged;
-use knock_tests::model::{Door, Model, Port, Rules, parse};
+use knock_tests::model::{Door, Event, EventKind, Model, Port, Rules, parse};
+use knock_tests::packet::Frame;
+use knock_tests::packet::numbers::ACK;
 use knock_tests::rule_set::rule_set;
 use knock_tests::state::State;
 use knock_tests::stream::{Stream, TimedFrame};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{LazyLock, Mutex, MutexGuard};
+
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
+const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
 
 const SEEDS: u64 = 60;
 const PACKETS: usize = 200;
@@ -37,10 +43,10 @@ fn state_of_model(model: &Model, now_ms: u64) -> KernelState {
 fn in_real_time(rules: Rules, seed: u64) -> Rules {
     let mut rules = Rules { destinations: Vec::new(), ..rules };
     for door in &mut rules.doors {
-        door.seq_timeout_ms = if seed % 3 == 0 { 3 } else { 60_000 };
+        door.seq_timeout_ms = if seed.is_multiple_of(3) { 3 } else { 60_000 };
         door.open_for_ms = door.open_for_ms.map(|open_for_ms| open_for_ms.max(600_000));
     }
-    if seed % 4 == 0 {
+    if seed.is_multiple_of(4) {
         rules.flow_lives.established_ms = 20;
         rules.flow_lives.closing_ms = 5;
     }
@@ -109,6 +115,66 @@ fn every_fixture_is_judged_as_it_says_however_it_is_cut() {
             check(fixture);
         }
     }
+}
+
+#[test]
+fn a_grant_ends_at_its_deadline_and_gives_its_place_to_the_next() {
+    if !privileged() {
+        return;
+    }
+    let (knock, ssh) = (Port::tcp(7000), Port::tcp(22));
+    let door = Door { open_for_ms: Some(600_000), ..Door::new(vec![knock], vec![ssh]) };
+    let mut kernel = filter();
+    kernel.begin(&Rules { doors: vec![door], ..Rules::default() });
+    kernel.take_events();
+    let syn = |port: Port, sequence| {
+        Frame::tcp(CLIENT, SERVER).ports(40_000 + sequence as u16, port.number).sequence(sequence).build()
+    };
+    let mut told = |kernel: &mut KernelFilter, sequence| {
+        assert_eq!(kernel.judge(&syn(knock, sequence)).reason.name(), "knock");
+        kernel.take_events().iter().map(|event| event.kind).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&mut kernel, 1), [EventKind::Open]);
+    assert_eq!(kernel.judge(&syn(ssh, 2)).reason.name(), "granted");
+    let ack =
+        |sequence: u32| Frame::tcp(CLIENT, SERVER).ports(40_000 + sequence as u16, 22).flags(ACK).build();
+    assert_eq!(kernel.judge(&ack(2)).reason.name(), "flow");
+    assert_eq!(told(&mut kernel, 3), [EventKind::Refresh]);
+    kernel.age_grants(590_000_000_000);
+    assert_eq!(kernel.judge(&syn(ssh, 4)).reason.name(), "granted");
+    kernel.age_grants(10_000_000_000);
+    assert_eq!(kernel.judge(&syn(ssh, 5)).reason.name(), "no_grant");
+    assert_eq!(kernel.judge(&ack(5)).reason.name(), "no_grant");
+    assert_eq!(kernel.judge(&ack(2)).reason.name(), "flow");
+    assert_eq!(told(&mut kernel, 6), [EventKind::Open]);
+    assert_eq!(kernel.judge(&syn(ssh, 7)).reason.name(), "granted");
+}
+
+#[test]
+fn each_of_a_thousand_doors_opens_with_its_own_sequence() {
+    if !privileged() {
+        return;
+    }
+    let sequence = |door: u16| [20_000 + door, 30_000 + door % 10, 40_000 + door / 10];
+    let doors = (0..1_000)
+        .map(|door| Door::new(sequence(door).map(Port::tcp).to_vec(), vec![Port::tcp(50_000 + door)]));
+    let mut kernel = filter();
+    kernel.begin(&Rules { doors: doors.collect(), ..Rules::default() });
+    kernel.take_events();
+    for door in 0..1_000u16 {
+        // Each from a source of its own: one holds eight grants at most.
+        let [_, _, high, low] = u32::from(door).to_be_bytes();
+        let source = IpAddr::V4(Ipv4Addr::new(192, 0, high, low));
+        let syn = |port| Frame::tcp(source, SERVER).ports(40_000, port).sequence(u32::from(port)).build();
+        for port in sequence(door) {
+            assert_eq!(kernel.judge(&syn(port)).reason.name(), "knock");
+        }
+        let event = Event { kind: EventKind::Open, source, door: usize::from(door) };
+        assert_eq!(kernel.take_events(), [event]);
+        assert_eq!(kernel.judge(&syn(50_000 + door)).reason.name(), "granted");
+        assert_eq!(kernel.judge(&syn(50_000 + (door + 1) % 1_000)).reason.name(), "no_grant");
+    }
+    kernel.forget();
 }
 
 #[test]

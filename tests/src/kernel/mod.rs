@@ -2,7 +2,7 @@
 
 mod memory;
 
-use crate::model::{Event, Outcome, Parsed, Rules, parse};
+use crate::model::{Content, Event, Outcome, Parsed, Rules, parse};
 use crate::rule_set::{protocol, rule_set};
 use crate::state::Doors;
 use knock_common::address::Address;
@@ -105,7 +105,7 @@ impl KernelFilter {
     /// As [`crate::model::Model::packet`], with the millisecond in which it was judged. `None`: a millisecond ended while it
     /// was, so that nobody can tell which one it was.
     pub fn packet(&mut self, frame: &[u8]) -> Option<(u64, Outcome)> {
-        if let Parsed::Ip { source, .. } = parse(frame) {
+        if let Parsed::Ip { source, content: Content::Segment(_), .. } = parse(frame) {
             self.sources.insert(source);
         }
         // Early in a millisecond, so that it seldom ends too soon.
