@@ -68,6 +68,9 @@ fn judge_segment<T: Tables>(
         return Reason::Flow;
     }
     let hit = matcher::hit(tables, packet, segment, entry);
+    // What was learnt of the entry would part the ways through all that follows.
+    let entry = PortEntry::from_bits(tables.unfollowed(entry.bits() as u64) as u32);
+    let protected = entry.is(PortEntry::PROTECTED);
     if !segment.fragment {
         *completed = matcher::observe(tables, packet, segment, entry, hit);
     }

@@ -114,6 +114,11 @@ impl PortEntry {
         Self(class as u32 | marks & 0xffff_0000)
     }
 
+    /// The reverse of [`PortEntry::bits`].
+    pub const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
     /// As it lies in its map.
     pub const fn bits(self) -> u32 {
         self.0

@@ -47,6 +47,8 @@ pub trait Tables {
 
     /// Read lazily, once a rule needs the time.
     fn now(&self) -> Boottime;
+    /// As [`crate::frame::Frame::unfollowed`].
+    fn unfollowed(&self, number: u64) -> u64;
     /// Where searches keep what they find.
     fn search(&self) -> &Search<Self::Word>;
     fn hash_key(&self) -> &HashKey;

@@ -14,7 +14,7 @@ use crate::frame::unfollowed;
 use crate::maps::{GRANT_CAPACITY, GRANT_CURSOR, GRANT_SOURCES, GRANTS, GRANTS_SCRATCH, LOCKS, SEARCH};
 
 /// Sources looked at for one to give up.
-const CANDIDATES: u32 = 32;
+const CANDIDATES: u32 = 16;
 /// Tries to get hold of the lock; another CPU holds it for the length of one insertion.
 const LOCK_TRIES: u32 = 16;
 /// Nanoseconds after which a lock is somebody's who will not come back.

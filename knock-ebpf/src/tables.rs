@@ -22,6 +22,7 @@ use knock_common::search::Search;
 use knock_common::tables::{TableFull, Tables, TakenKey};
 use knock_common::time::Boottime;
 
+use crate::frame::unfollowed;
 use crate::word::MapWord;
 use crate::{grants, maps, report};
 
@@ -57,6 +58,11 @@ impl Tables for KernelTables<'_> {
             self.now.set(unsafe { bpf_ktime_get_boot_ns() });
         }
         Boottime::from_nanoseconds(self.now.get())
+    }
+
+    #[inline(always)]
+    fn unfollowed(&self, number: u64) -> u64 {
+        unfollowed(number)
     }
 
     #[inline(always)]

@@ -122,6 +122,10 @@ impl Tables for MemoryTables {
         self.now.get()
     }
 
+    fn unfollowed(&self, number: u64) -> u64 {
+        number
+    }
+
     fn search(&self) -> &Search<AtomicU64> {
         &self.search
     }
