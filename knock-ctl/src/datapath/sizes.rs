@@ -12,6 +12,8 @@ use crate::rules::Compiled;
 
 /// Least number of entries in each map of rules, so that rules can grow without making the tables anew.
 const RULE_ENTRIES_LEAST: u32 = 16_384;
+/// Sources whose connections can be counted, where the first rules limit nobody's: later rules may.
+const CONNECTIONS_LEAST: u32 = 1024;
 /// Kernel bytes per entry of a preallocated hash map, besides key and value, and per bucket.
 const HASH_ENTRY: u64 = 48;
 const HASH_BUCKET: u64 = 16;
@@ -42,7 +44,7 @@ impl TableSizes {
             attempt_sets: sets(attempts, ATTEMPT_WAYS),
             flow_sets: sets(flows, FLOW_WAYS),
             grants: grants.max(1),
-            connections: if limits_connections { grants.max(1) } else { 1 },
+            connections: if limits_connections { grants.max(1) } else { grants.clamp(1, CONNECTIONS_LEAST) },
             taken: 16_384,
             rules: largest.saturating_mul(4).max(RULE_ENTRIES_LEAST),
             cpus: cpus.max(1),
