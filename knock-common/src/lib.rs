@@ -9,6 +9,7 @@
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
+mod access;
 pub mod address;
 pub mod attempt;
 pub mod completion;
@@ -29,4 +30,5 @@ pub mod rules;
 pub mod search;
 pub mod tables;
 pub mod time;
+mod tracking;
 pub mod word;

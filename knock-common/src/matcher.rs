@@ -2,9 +2,9 @@
 
 use core::num::NonZero;
 
+use crate::access::is_open_to_source;
 use crate::attempt::{Attempt, Fingerprint, SourceIdentity, is_within};
 use crate::event::{Event, EventKind};
-use crate::judge::is_open_to_source;
 use crate::packet::{Packet, Segment};
 use crate::port::Protocol;
 use crate::rules::{
