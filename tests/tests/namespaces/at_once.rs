@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use knock_tests::lab::{INTERFACE, Lab, Machine, RawSocket, privileged};
 use knock_tests::packet::Frame;

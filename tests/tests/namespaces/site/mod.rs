@@ -6,7 +6,7 @@ mod knocks;
 mod service;
 mod tcp_counters;
 
-pub use connection::{Answer, carries_data, connect, connect_within};
+pub use connection::{carries_data, connect, connect_within};
 pub use controller::Controller;
 pub use knocks::{Knock, knock_raw, stock_knock};
 pub use service::Service;
