@@ -151,11 +151,19 @@ fn address(server: IpAddr, number: u16) -> IpAddr {
     }
 }
 
-/// Lets the client answer for an address.
+/// Gives the client one more address, and returns once the server reaches it: the kernel takes its time with that, and
+/// with the search for a neighbour.
 fn own(site: &Site, address: IpAddr) {
     let (prefix, options) = if address.is_ipv4() { (24, &[][..]) } else { (64, &["nodad"][..]) };
-    let address = format!("{address}/{prefix}");
-    site.run(Machine::Client, &[&["ip", "address", "replace", &address, "dev", INTERFACE], options].concat());
+    let (address, prefixed) = (address.to_string(), format!("{address}/{prefix}"));
+    site.run(
+        Machine::Client,
+        &[&["ip", "address", "replace", &prefixed, "dev", INTERFACE], options].concat(),
+    );
+    eventually("the server reaches the address", || {
+        let ping = ["ping", "-n", "-c", "1", "-W", "1", &address];
+        site.lab.run_in(Machine::Server, &ping).unwrap().status.success()
+    });
 }
 
 /// Lets whatever the client sends to the server come from an address.

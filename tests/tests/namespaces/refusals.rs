@@ -57,7 +57,7 @@ fn configurations_that_are_missing_or_wrong() {
     assert!(error.contains(&format!("{path}:4:")) && error.contains("open_for"), "{error}");
     let missing = site.file("missing.toml");
     let error = failed(&attach(&site, INTERFACE, text(&missing)));
-    assert!(error.contains(text(&missing)) && error.contains("No such file"), "{error}");
+    assert!(error.contains(text(&missing)) && error.contains("no such file"), "{error}");
     assert!(site.is_without_filter());
 }
 

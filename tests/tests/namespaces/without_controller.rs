@@ -97,7 +97,7 @@ fn a_start_command_missed_while_it_was_dead_runs_once() {
     site.attach(&[]).kill();
     stock_knock(&site.lab, Machine::Client, &["-d", "5"], Machine::Server.v4(), SSH_SEQUENCE);
     eventually("the door is open", || site.grants().len() == 1);
-    let mut controller = site.attach(&[]);
+    let mut controller = site.start(&[]);
     controller.expect("ssh: running command");
     let expected = format!("{}\n", Machine::Client.v4());
     eventually("the command has run", || fs::read_to_string(&started).is_ok_and(|text| text == expected));
@@ -126,7 +126,7 @@ fn a_stop_command_due_while_it_was_dead_runs_once() {
     controller.kill();
     eventually("the grant has ended", || site.grants().is_empty());
     assert!(!stopped.exists());
-    let mut controller = site.attach(&[]);
+    let mut controller = site.start(&[]);
     controller.expect("ssh: running command");
     eventually("the command has run", || fs::read_to_string(&stopped).is_ok_and(|text| text == expected));
     assert!(controller.terminate().success());
