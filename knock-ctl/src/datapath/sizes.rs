@@ -13,7 +13,9 @@ use crate::rules::Compiled;
 /// Least number of entries in each map of rules, so that rules can grow without making the tables anew.
 const RULE_ENTRIES_LEAST: u32 = 16_384;
 /// Sources whose connections can be counted, where the first rules limit nobody's: later rules may.
-const CONNECTIONS_LEAST: u32 = 1024;
+const CONNECTIONS_LEAST: u32 = 256;
+/// Knocks on ports that a sequence has more than once: those of many clients at a time.
+const KNOCKS_REMEMBERED: u32 = 8192;
 /// Kernel bytes per entry of a preallocated hash map, besides key and value, and per bucket.
 const HASH_ENTRY: u64 = 48;
 const HASH_BUCKET: u64 = 16;
@@ -45,7 +47,7 @@ impl TableSizes {
             flow_sets: sets(flows, FLOW_WAYS),
             grants: grants.max(1),
             connections: if limits_connections { grants.max(1) } else { grants.clamp(1, CONNECTIONS_LEAST) },
-            taken: 16_384,
+            taken: KNOCKS_REMEMBERED,
             rules: largest.saturating_mul(4).max(RULE_ENTRIES_LEAST),
             cpus: cpus.max(1),
         }
@@ -88,6 +90,6 @@ mod tests {
         let sizes = TableSizes::new(2_097_152, 262_144, 65_536, &compiled, 8);
         assert_eq!((sizes.attempt_sets, sizes.flow_sets), (131_072, 16_384));
         let memory = sizes.memory();
-        assert!(memory <= 64 << 20, "{} MiB", memory >> 20);
+        assert!(memory <= 64 << 20, "{} KiB", memory >> 10);
     }
 }
