@@ -154,6 +154,24 @@ impl Lab {
         Ok(())
     }
 
+    /// From now on each flow meets the server on a CPU of its own choice, by the hash of its addresses and ports, as with a
+    /// card of many queues; else a frame is handled on the CPU that sends it.
+    ///
+    /// # Errors
+    /// When the wire can't be set so.
+    pub fn spread_flows_over_cpus(&self) -> Result<()> {
+        let cpus = std::thread::available_parallelism()?.get().min(32);
+        let mask = (1u64 << cpus) - 1;
+        let script = format!(
+            "mount -t sysfs sysfs /sys && for queue in /sys/class/net/{}/queues/rx-*; do echo {mask:x} > $queue/rps_cpus; done",
+            Machine::Client.name()
+        );
+        let words = self.wire.command(&["unshare", "--mount", "sh", "-ec", &script]);
+        let output = command(&words).output().context("setting how flows are spread")?;
+        ensure!(output.status.success(), "{words:?}: {output:?}");
+        Ok(())
+    }
+
     fn namespace(&self, machine: Machine) -> &Namespace {
         &self.machines[usize::from(machine.number()) - 1]
     }

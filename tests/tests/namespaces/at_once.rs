@@ -26,7 +26,12 @@ fn behind_the_stock_client_on_one_queue_over_ipv6() {
 
 #[test]
 fn behind_the_stock_client_on_eight_queues_with_a_pause() {
-    behind_the_stock_client(|| Lab::with_queues(8), Machine::Server.v4(), &["-d", "20"]);
+    let lab = || {
+        let lab = Lab::with_queues(8)?;
+        lab.spread_flows_over_cpus()?;
+        Ok(lab)
+    };
+    behind_the_stock_client(lab, Machine::Server.v4(), &["-d", "20"]);
 }
 
 /// Each try comes from an address of its own, which has never knocked.
@@ -38,7 +43,6 @@ fn behind_the_stock_client(lab: impl FnOnce() -> anyhow::Result<Lab>, server: Ip
     let lab = &site.lab;
     let service = Service::start(lab, SSH);
     let mut controller = site.attach(&["--mode", "native"]);
-    give_queues_their_own_threads(&site);
     keep_order_on_the_wire();
     for number in 0..TRIES {
         let address = address(server, number);
@@ -81,7 +85,7 @@ fn what_queues_did_to_the_order_does_no_lasting_harm() {
     let site = Site::over(Lab::with_queues(8).unwrap(), SSH_DOOR);
     let _service = Service::start(&site.lab, SSH);
     let _controller = site.attach(&["--mode", "native"]);
-    give_queues_their_own_threads(&site);
+    site.lab.spread_flows_over_cpus().unwrap();
     keep_order_on_the_wire();
     let server = Machine::Server.v4();
     let raw = raw_tries(&site, server);
@@ -179,10 +183,4 @@ fn keep_order_on_the_wire() {
     let mut one = CpuSet::new();
     one.set(0).unwrap();
     sched_setaffinity(Pid::from_raw(0), &one).unwrap();
-}
-
-/// Lets the kernel run each queue of the server's interface on whichever CPU is free, as cards with many queues do.
-fn give_queues_their_own_threads(site: &Site) {
-    let script = format!("mount -t sysfs sysfs /sys && echo 1 > /sys/class/net/{INTERFACE}/threaded");
-    site.run(Machine::Server, &["unshare", "--mount", "sh", "-c", &script]);
 }
