@@ -25,7 +25,7 @@ fn a_door_runs_its_commands_and_tells_them_about_itself() {
         "{SSH_DOOR}open_for = \"1s\"\n\
          start_command = \"echo start %IP% $KNOCK_IP $KNOCK_DOOR $KNOCK_FAMILY $KNOCK_OPENS $KNOCK_OPEN_FOR >> {log}\"\n\
          stop_command = \"echo stop %IP% $KNOCK_IP $KNOCK_DOOR $KNOCK_FAMILY >> {log}\"\n\
-         stop_command_6 = [\"/bin/sh\", \"-c\", \"env | grep ^KNOCK_ | sort > {environment}\"]\n",
+         stop_command_6 = [\"/bin/sh\", \"-c\", \"env | grep -E '^KNOCK_(IP|DOOR|FAMILY|OPENS|OPEN_FOR)=' > {environment}\"]\n",
         log = text(&log),
         environment = text(&environment),
     ));
