@@ -16,9 +16,8 @@ pub const COMPILER: [Need; 2] = [
 ];
 
 /// Each program with its package.
-const PROGRAMS: [(&str, Need); 16] = [
-    ("knock", Need { package: "knockd", why: "it brings the stock client, and tests compare with it" }),
-    ("knockd", Need { package: "knockd", why: "it brings the stock client, and tests compare with it" }),
+const PROGRAMS: [(&str, Need); 12] = [
+    ("knock", Need { package: "knockd", why: "it brings the stock client" }),
     ("nmap", Need { package: "nmap", why: "it scans in tests and the demo" }),
     ("hping3", Need { package: "hping3", why: "it forges and floods in tests" }),
     ("nc", Need { package: "netcat-openbsd", why: "it connects and listens in tests" }),
@@ -26,10 +25,10 @@ const PROGRAMS: [(&str, Need); 16] = [
     ("ssh", Need { package: "openssh-client", why: "it comes through the door with throwaway keys" }),
     ("ssh-keygen", Need { package: "openssh-client", why: "it comes through the door with throwaway keys" }),
     ("ping", Need { package: "iputils-ping", why: "it tests what passes besides TCP and UDP" }),
-    ("tcpdump", Need { package: "tcpdump", why: "it records what arrives" }),
-    ("nft", Need { package: "nftables", why: "tests compare with its knock recipe" }),
-    ("iptables", Need { package: "iptables", why: "tests compare with its knock recipe" }),
-    ("bpftool", Need { package: "bpftool", why: "it shows what the kernel has loaded" }),
+    (
+        "xdp-filter",
+        Need { package: "xdp-tools", why: "its program is the stranger on an interface in tests" },
+    ),
     ("ethtool", Need { package: "ethtool", why: "it sets up interfaces in tests" }),
     ("ip", Need { package: "iproute2", why: "it makes network namespaces" }),
     ("nsenter", Need { package: "util-linux", why: "it runs programs in network namespaces" }),
