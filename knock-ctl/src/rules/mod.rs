@@ -6,6 +6,7 @@ mod doors;
 mod from_config;
 mod memory;
 mod ports;
+mod symbols;
 mod trust;
 
 use std::net::IpAddr;
