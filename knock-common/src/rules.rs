@@ -9,9 +9,10 @@ use crate::address::Address;
 use crate::flags::TcpFlags;
 use crate::hash::HashKey;
 use crate::port::Protocol;
+use crate::time::Boottime;
 
 /// Changes whenever the layout of a map or the meaning of its values does.
-pub const LAYOUT_VERSION: u32 = 1;
+pub const LAYOUT_VERSION: u32 = 2;
 
 /// One of the two sets of rules: 0 or 1.
 pub type Slot = u32;
@@ -24,7 +25,27 @@ pub struct Control {
     pub layout_version: u32,
     /// Counts the changes of rules.
     pub generation: u64,
+    /// Nanoseconds of CLOCK_BOOTTIME: from then on `fallback` holds instead of `active_slot`, unless the change is confirmed
+    /// before; 0: it need not be, or has been.
+    pub confirm_by: u64,
+    /// The slot of the rules before the change that waits to be confirmed, or [`NO_RULES`].
+    pub fallback: u32,
+    pub padding: u32,
     pub hash_key: HashKey,
+}
+
+/// Stands for a slot in [`Control::fallback`] where there was no filter before: everything passes.
+pub const NO_RULES: u32 = 2;
+
+impl Control {
+    /// The rules that hold at a time, which is asked for only while a change waits to be confirmed. `None`: there are none.
+    #[inline(always)]
+    pub fn slot_in_force(&self, now: impl FnOnce() -> Boottime) -> Option<Slot> {
+        if self.confirm_by == 0 || now().nanoseconds() < self.confirm_by {
+            return Some(self.active_slot & 1);
+        }
+        if self.fallback < NO_RULES { Some(self.fallback & 1) } else { None }
+    }
 }
 
 /// What a set of rules says besides its maps.
@@ -42,6 +63,26 @@ pub struct Rules {
     pub flow_established: u64,
     /// Milliseconds that a flow lives after a FIN or RST.
     pub flow_closing: u64,
+    /// Milliseconds that a UDP flow lives after the last datagram that this machine sent.
+    pub flow_udp: u64,
+    /// Milliseconds that the answer to an echo request is waited for.
+    pub flow_icmp: u64,
+    /// Bit `n % 64` of word `n / 64`: IP protocol `n` passes under `policy = "drop"`.
+    pub protocols: [u64; 4],
+    pub scanners: Scanners,
+}
+
+/// When a source is held for scanning; all zero: never.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(C)]
+pub struct Scanners {
+    /// Different closed ports hit.
+    pub ports: u32,
+    pub padding: u32,
+    /// Milliseconds in which they are hit.
+    pub within: u64,
+    /// Milliseconds that the source is held.
+    pub hold: u64,
 }
 
 /// A yes-or-no setting of [`Rules`].
@@ -60,6 +101,16 @@ pub enum RuleOption {
     Cut = 32,
     /// Events for each step of an attempt.
     Stages = 64,
+    /// `policy = "drop"`.
+    Drop = 128,
+    /// `ping = false`.
+    NoPing = 256,
+    /// Only packets to the `destinations` are filtered.
+    Destinations = 512,
+    /// Sources that scan are held.
+    Scanners = 1024,
+    /// Those that are held are kept from public ports too.
+    HoldFromPublic = 2048,
 }
 
 impl Rules {
@@ -70,6 +121,10 @@ impl Rules {
         flags_class: [0; 64],
         flow_established: 0,
         flow_closing: 0,
+        flow_udp: 0,
+        flow_icmp: 0,
+        protocols: [0; 4],
+        scanners: Scanners { ports: 0, padding: 0, within: 0, hold: 0 },
     };
 
     #[inline(always)]
@@ -321,8 +376,9 @@ pub const TRUST_EVERY_PORT: Trust = 0;
 pub const TRUST_NOBODY: Trust = u32::MAX;
 
 const _: () = {
-    assert!(size_of::<Control>() == 56);
-    assert!(size_of::<Rules>() == 96);
+    assert!(size_of::<Control>() == 72);
+    assert!(size_of::<Scanners>() == 24);
+    assert!(size_of::<Rules>() == 168);
     assert!(size_of::<HitKey>() == 12);
     assert!(size_of::<Hit>() == 16);
     assert!(size_of::<EdgeKey>() == 12);

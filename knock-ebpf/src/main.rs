@@ -1,4 +1,4 @@
-//! The XDP program: reads packets, looks maps up, asks knock-common, applies the answer.
+//! The kernel programs: they read packets, looks maps up, asks knock-common, applies the answer.
 
 #![no_std]
 #![no_main]
@@ -14,8 +14,8 @@ mod trace;
 mod word;
 
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
-use aya_ebpf::macros::xdp;
-use aya_ebpf::programs::XdpContext;
+use aya_ebpf::macros::{classifier, xdp};
+use aya_ebpf::programs::{TcContext, XdpContext};
 use knock_common::completion::complete;
 use knock_common::judge::judge;
 use knock_common::packet::{NoPacket, Packet, parse};
@@ -34,6 +34,15 @@ pub fn knock(context: XdpContext) -> u32 {
 #[xdp(frags)]
 pub fn knock_frags(context: XdpContext) -> u32 {
     filter::<MultiBufferFrame>(&context)
+}
+
+/// What the other programs of the hook do decides about the packet.
+const NEXT: i32 = -1;
+
+/// Notes what this machine begins, as it leaves.
+#[classifier]
+pub fn knock_egress(_context: TcContext) -> i32 {
+    NEXT
 }
 
 #[inline(always)]

@@ -26,6 +26,7 @@ pub fn rule_set(rules: &model::Rules) -> RuleSet {
         stages: false,
         flow_established: Duration::from_millis(rules.flow_lives.established_ms),
         flow_closing: Duration::from_millis(rules.flow_lives.closing_ms),
+        ..RuleSet::default()
     }
 }
 

@@ -10,7 +10,7 @@ use aya::programs::{ProgramError, TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use knock_common::event::RING_EVENTS;
 use knock_common::hash::HashKey;
-use knock_common::rules::{Control, LAYOUT_VERSION};
+use knock_common::rules::{Control, LAYOUT_VERSION, NO_RULES};
 
 use super::maps::{Maps, perf_events};
 use super::object::object;
@@ -166,6 +166,9 @@ impl Program {
                 active_slot: 0,
                 layout_version: LAYOUT_VERSION,
                 generation: 0,
+                confirm_by: 0,
+                fallback: NO_RULES,
+                padding: 0,
                 hash_key,
             })?;
         }

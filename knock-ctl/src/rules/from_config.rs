@@ -23,6 +23,7 @@ impl From<&Config> for RuleSet {
             stages: config.log.stages,
             flow_established: config.timeouts.tcp_established,
             flow_closing: config.timeouts.tcp_closing,
+            ..Self::default()
         }
     }
 }

@@ -29,6 +29,14 @@ pub struct RuleSet {
     /// Closed besides the ports that doors open.
     pub protected: Vec<PortRange>,
     pub trusted: Vec<TrustRule>,
+    pub policy: Policy,
+    /// Numbers of the IP protocols besides TCP, UDP, ICMP and IGMP that pass under [`Policy::Drop`].
+    pub protocols: Vec<u8>,
+    /// `false`: under [`Policy::Drop`] echo requests are dropped.
+    pub ping: bool,
+    /// Only packets to these are filtered; `None`: all.
+    pub destinations: Option<Vec<IpAddr>>,
+    pub scanners: Option<ScannersRule>,
     pub strict: bool,
     pub enforce: bool,
     /// `established = "cut"`.
@@ -37,6 +45,25 @@ pub struct RuleSet {
     pub stages: bool,
     pub flow_established: Duration,
     pub flow_closing: Duration,
+    pub flow_udp: Duration,
+    pub flow_icmp: Duration,
+}
+
+/// What becomes of packets to ports that nothing is said about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    Pass,
+    Drop,
+}
+
+/// A source that hits `ports` different closed ports `within` is held for `hold`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScannersRule {
+    pub ports: u32,
+    pub within: Duration,
+    pub hold: Duration,
+    /// Held from public ports too.
+    pub include_public: bool,
 }
 
 impl Default for RuleSet {
@@ -46,12 +73,19 @@ impl Default for RuleSet {
             public: Vec::new(),
             protected: Vec::new(),
             trusted: Vec::new(),
+            policy: Policy::Pass,
+            protocols: Vec::new(),
+            ping: true,
+            destinations: None,
+            scanners: None,
             strict: true,
             enforce: true,
             cut: false,
             stages: false,
             flow_established: Duration::from_secs(5 * 24 * 60 * 60),
             flow_closing: Duration::from_secs(2 * 60),
+            flow_udp: Duration::from_secs(3 * 60),
+            flow_icmp: Duration::from_secs(30),
         }
     }
 }
