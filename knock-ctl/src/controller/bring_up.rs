@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 use std::io;
 
 use anyhow::{Context, Result, anyhow, bail};
-use knock_common::flow::FlowLives;
 use knock_common::hash::{HashKey, KEY_WORDS};
 use nix::unistd::geteuid;
 
-use super::connections::{self, ProtectedPorts};
+use super::connections::{self, ClosedPorts};
 use super::notice;
 use crate::config::{self, Config, Filter, Loaded};
 use crate::datapath::{self, Maps, Mode, Pins, Program, TableSizes, Variant, bpffs};
@@ -27,8 +26,7 @@ pub(super) struct Attached {
     pub(super) pins: Pins,
     pub(super) directory: RuntimeDirectory,
     pub(super) lock: ControllerLock,
-    pub(super) protected: ProtectedPorts,
-    pub(super) lives: FlowLives,
+    pub(super) protected: ClosedPorts,
 }
 
 pub(super) fn require_privilege() -> Result<()> {
@@ -135,8 +133,8 @@ pub(super) fn bring_up(loaded: Loaded, names: &[InterfaceName], variant: Variant
             log::error!("{error}");
         }
     }
-    let (config, program, maps, protected, lives) = result?;
-    Ok(Attached { config, program, maps, pins, directory, lock, protected, lives })
+    let (config, program, maps, protected) = result?;
+    Ok(Attached { config, program, maps, pins, directory, lock, protected })
 }
 
 fn refuse_foreign_program(name: &InterfaceName, facts: &InterfaceFacts, pins: &Pins) -> Result<()> {
@@ -154,7 +152,7 @@ fn refuse_foreign_program(name: &InterfaceName, facts: &InterfaceFacts, pins: &P
     }
 }
 
-type Parts = (Config, Program, Maps, ProtectedPorts, FlowLives);
+type Parts = (Config, Program, Maps, ClosedPorts);
 
 fn load_and_attach(
     loaded: Loaded,
@@ -177,20 +175,16 @@ fn load_and_attach(
     }
     maps.put_into_force(&compiled)?;
     run_state(&loaded, &rules).save(directory)?;
-    let protected = ProtectedPorts::of(&compiled);
-    let lives = FlowLives {
-        established: rules.flow_established.as_millis() as u64,
-        closing: rules.flow_closing.as_millis() as u64,
-    };
-    let imported = connections::import(&maps, &protected, &lives)?;
+    let protected = ClosedPorts::of(&compiled);
+    let imported = connections::import(&maps, &protected)?;
     take_over_others(&mut program, facts, pins);
     for (name, facts) in facts {
         attach_one(&mut program, name, facts, loaded.config.filter.mode, pins)?;
     }
     // Those that began while the filter was being attached.
-    let again = connections::import(&maps, &protected, &lives)?;
+    let again = connections::import(&maps, &protected)?;
     report_import(imported.recorded.max(again.recorded), again.left_out);
-    Ok((loaded.config, program, maps, protected, lives))
+    Ok((loaded.config, program, maps, protected))
 }
 
 fn table_sizes(config: &Config, compiled: &Compiled) -> Result<TableSizes> {

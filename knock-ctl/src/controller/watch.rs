@@ -11,7 +11,6 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use knock_common::address::Address;
 use knock_common::event::{Event, EventKind, Refusal};
-use knock_common::flow::FlowLives;
 use knock_common::grant::Granted;
 use knock_common::rules::{DoorId, steps_taken};
 use knock_common::time::{Boottime, Deadline};
@@ -20,7 +19,7 @@ use tokio::sync::{broadcast, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::bring_up::{Attached, indices, interface_name};
-use super::connections::{self, ProtectedPorts};
+use super::connections::{self, ClosedPorts};
 use super::doors::Doors;
 use super::notice::Notice;
 use super::perf::{self, Signal};
@@ -51,8 +50,7 @@ struct Watch {
     maps: Maps,
     pins: Pins,
     directory: RuntimeDirectory,
-    protected: ProtectedPorts,
-    lives: FlowLives,
+    protected: ClosedPorts,
     doors: Doors,
     position: Position,
     notices: broadcast::Sender<Notice>,
@@ -68,7 +66,7 @@ enum End {
 }
 
 pub(super) async fn watch(attached: Attached) -> Result<ExitCode> {
-    let Attached { config, mut program, maps, pins, directory, lock, protected, lives } = attached;
+    let Attached { config, mut program, maps, pins, directory, lock, protected } = attached;
     let _lock = lock;
     if program.variant() == Variant::Trace {
         trace::print(program.ebpf_mut()).context("cannot read what the kernel program logs")?;
@@ -90,7 +88,7 @@ pub(super) async fn watch(attached: Attached) -> Result<ExitCode> {
         log::warn!("{error}");
         Position::default()
     });
-    let mut watch = Watch { maps, pins, directory, protected, lives, doors, position, notices, looks: 0 };
+    let mut watch = Watch { maps, pins, directory, protected, doors, position, notices, looks: 0 };
     watch.look()?;
     log::info!("watching; the filter stays on when this ends, `knock-ctl detach` takes it off");
 
@@ -165,7 +163,7 @@ impl Watch {
             Err(error) => log::warn!("listening sockets are not known: {error}"),
         }
         if self.looks.is_multiple_of(RENEW_EVERY) && self.looks > 0 {
-            connections::renew(&self.maps, &self.protected, &self.lives)?;
+            connections::renew(&self.maps, &self.protected)?;
         }
         self.read_completions()?;
         if self.looks.is_multiple_of(RECONCILE_EVERY) {
@@ -191,10 +189,8 @@ impl Watch {
 
     fn take(&mut self, signal: Signal) -> Result<()> {
         match signal {
-            Signal::Stage(event) => {
-                let (name, stage) = (self.doors.name(event.door), steps_taken(event.detail));
-                log::info!("{}: {name}: Stage {stage}", event.source);
-                self.tell(Notice::of("stage", event.source.to_ip(), &name).stage(stage));
+            Signal::InPassing(event) => {
+                self.notice_in_passing(&event);
                 Ok(())
             }
             Signal::Completions => self.read_completions(),
@@ -205,6 +201,21 @@ impl Watch {
                 self.tell(Notice::new("lost").count(count));
                 self.read_completions()
             }
+        }
+    }
+
+    fn notice_in_passing(&self, event: &Event) {
+        match EventKind::from_number(event.kind) {
+            Some(EventKind::Stage) => {
+                let (name, stage) = (self.doors.name(event.door), steps_taken(event.detail));
+                log::info!("{}: {name}: Stage {stage}", event.source);
+                self.tell(Notice::of("stage", event.source.to_ip(), &name).stage(stage));
+            }
+            Some(EventKind::SourceHeld) => {
+                log::info!("{}: held for scanning", event.source);
+                self.tell(Notice::new("source_held").address(event.source.to_ip()));
+            }
+            _ => {}
         }
     }
 
@@ -252,7 +263,7 @@ impl Watch {
                 log::warn!("{source}: {name}: the sequence is complete, but the grant is refused: {reason}");
                 self.tell(Notice::of("grant_refused", source.to_ip(), &name).reason(reason));
             }
-            Some(EventKind::Stage) | None => {}
+            Some(EventKind::Stage | EventKind::SourceHeld) | None => {}
         }
         Ok(())
     }
