@@ -53,7 +53,7 @@ const PINNED_MAPS: &[&str] = &[
     "BUDGET",
     "GRANTS_SCRATCH",
     "CONNECTIONS_SCRATCH",
-    "SEARCH",
+    "SCRATCH",
     "PACKET",
     "OPENINGS",
     "UNFOLLOWED",
