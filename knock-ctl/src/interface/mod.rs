@@ -3,12 +3,14 @@
 //! All of it is about the network namespace of the calling thread. Nothing is read from /sys, which shows the namespace
 //! that it was mounted in.
 
+mod address_watch;
 mod addresses;
 mod ethtool;
 mod link;
 mod name;
 mod route;
 
+pub use address_watch::AddressWatch;
 pub use addresses::local_addresses;
 pub use link::{InterfaceFacts, Master, XdpMode, XdpProgram, attached_programs, describe};
 pub use name::{InterfaceName, InvalidName};
