@@ -9,10 +9,10 @@ use nix::unistd::geteuid;
 
 use super::connections::{self, ClosedPorts};
 use super::notice;
-use crate::config::{self, Config, Filter, Loaded};
+use crate::config::{self, Config, Destination, Filter, Loaded};
 use crate::datapath::{self, Maps, Mode, Pins, Program, TableSizes, Variant, bpffs};
 use crate::interface::{self, InterfaceFacts, InterfaceName};
-use crate::rules::{Compiled, PreviousStates, RuleSet, compile, door_ids};
+use crate::rules::{Compiled, Policy, PreviousStates, RuleSet, compile, door_ids};
 use crate::runtime::{ConfigState, ControllerLock, DoorState, RunState, RuntimeDirectory};
 
 /// The oldest kernel that has everything the program needs.
@@ -161,7 +161,7 @@ fn load_and_attach(
     pins: &Pins,
     directory: &RuntimeDirectory,
 ) -> Result<Parts> {
-    let rules = RuleSet::from(&loaded.config);
+    let rules = rule_set(&loaded.config)?;
     let previous = if pins.exist() { Maps::open(pins)?.states()? } else { PreviousStates::new() };
     let compiled =
         compile(&rules, &previous).map_err(|error| anyhow!("{}: {error}", loaded.path.display()))?;
@@ -185,6 +185,16 @@ fn load_and_attach(
     let again = connections::import(&maps, &protected)?;
     report_import(imported.recorded.max(again.recorded), again.left_out);
     Ok((loaded.config, program, maps, protected))
+}
+
+/// The rules of a configuration, for this machine as it is now.
+fn rule_set(config: &Config) -> Result<RuleSet> {
+    let local = if config.filter.destinations.contains(&Destination::Local) {
+        interface::local_addresses()?
+    } else {
+        BTreeSet::new()
+    };
+    Ok(RuleSet::from_config(config, &local))
 }
 
 fn table_sizes(config: &Config, compiled: &Compiled) -> Result<TableSizes> {
@@ -294,7 +304,11 @@ fn run_state(loaded: &Loaded, rules: &RuleSet) -> RunState {
     let ids = door_ids(rules.doors.iter().map(|door| door.name.as_str()));
     let path = std::path::absolute(&loaded.path).unwrap_or_else(|_| loaded.path.clone());
     RunState {
-        policy: "pass".to_owned(),
+        policy: match rules.policy {
+            Policy::Pass => "pass",
+            Policy::Drop => "drop",
+        }
+        .to_owned(),
         enforce: rules.enforce,
         config: ConfigState { path, sha256: loaded.sha256.clone(), loaded_at: notice::now() },
         doors: ids
