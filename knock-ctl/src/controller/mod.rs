@@ -6,6 +6,7 @@ mod connections;
 mod doors;
 mod notice;
 mod perf;
+mod protocols;
 mod socket;
 mod trace;
 mod watch;

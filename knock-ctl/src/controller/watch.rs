@@ -23,6 +23,7 @@ use super::connections::{self, ClosedPorts};
 use super::doors::Doors;
 use super::notice::Notice;
 use super::perf::{self, Signal};
+use super::protocols::SeenProtocols;
 use super::socket::{self, Pending, Reply, Request};
 use super::{completions, trace};
 use crate::clock::boottime;
@@ -54,6 +55,7 @@ struct Watch {
     doors: Doors,
     position: Position,
     notices: broadcast::Sender<Notice>,
+    protocols: SeenProtocols,
     looks: u64,
 }
 
@@ -88,7 +90,17 @@ pub(super) async fn watch(attached: Attached) -> Result<ExitCode> {
         log::warn!("{error}");
         Position::default()
     });
-    let mut watch = Watch { maps, pins, directory, protected, doors, position, notices, looks: 0 };
+    let mut watch = Watch {
+        maps,
+        pins,
+        directory,
+        protected,
+        doors,
+        position,
+        notices,
+        protocols: SeenProtocols::default(),
+        looks: 0,
+    };
     watch.look()?;
     log::info!("watching; the filter stays on when this ends, `knock-ctl detach` takes it off");
 
@@ -165,6 +177,7 @@ impl Watch {
         if self.looks.is_multiple_of(RENEW_EVERY) && self.looks > 0 {
             connections::renew(&self.maps, &self.protected)?;
         }
+        self.protocols.look(&self.maps)?;
         self.read_completions()?;
         if self.looks.is_multiple_of(RECONCILE_EVERY) {
             self.reconcile()?;
