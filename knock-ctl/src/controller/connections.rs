@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use knock_common::flow::{FiveTuple, FlowLives};
 use knock_common::port::Protocol;
-use knock_common::rules::{PortEntry, port_index};
+use knock_common::rules::{PortEntry, RuleOption, port_index};
 
 use crate::clock::boottime;
 use crate::datapath::{DatapathError, Maps};
@@ -17,9 +17,10 @@ pub(super) struct ProtectedPorts(HashSet<u16>);
 
 impl ProtectedPorts {
     pub(super) fn of(compiled: &Compiled) -> Self {
+        let closed_unless_public = compiled.rules.has(RuleOption::Drop);
         let is_protected = |number: &u16| {
             let entry = compiled.ports[port_index(0, Protocol::Tcp, *number) as usize];
-            entry.is(PortEntry::PROTECTED) && !entry.is(PortEntry::PUBLIC)
+            (closed_unless_public || entry.is(PortEntry::PROTECTED)) && !entry.is(PortEntry::PUBLIC)
         };
         Self((1..=u16::MAX).filter(is_protected).collect())
     }
