@@ -93,7 +93,7 @@ fn verdict(warnings: usize, strict: bool) -> anyhow::Result<()> {
     }
 }
 
-fn counted(count: usize, noun: &str) -> String {
+pub(super) fn counted(count: usize, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 

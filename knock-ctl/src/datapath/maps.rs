@@ -165,9 +165,9 @@ impl Maps {
         self.control.set(0, Shared(control), 0).map_err(DatapathError::map("CONTROL"))
     }
 
-    /// The settings that hold now.
+    /// The settings that hold now; where none do, those that held last.
     pub fn active_rules(&self) -> Result<Rules, DatapathError> {
-        let slot = self.control()?.active_slot;
+        let slot = self.idle_slot()? ^ 1;
         Ok(self.rules.get(&slot, 0).map_err(DatapathError::map("RULES"))?.0)
     }
 

@@ -1,6 +1,7 @@
 //! The kernel side as the controller sees it: the embedded program, its maps, its pins and its links.
 
 pub mod bpffs;
+mod change;
 mod counters;
 mod error;
 mod grant_table;
@@ -13,6 +14,7 @@ mod program;
 mod sizes;
 mod write;
 
+pub use change::Unconfirmed;
 pub use counters::PacketCounters;
 pub use error::DatapathError;
 pub use maps::{Begun, Maps, TableUse};

@@ -225,9 +225,11 @@ impl Program {
             }
             let link = XdpLink::try_from(FdLink::from(open_link(&path)?))
                 .map_err(|error| DatapathError::Link(format!("{}: {error}", path.display())))?;
-            result = xdp(&mut self.ebpf, name)?
+            let program = xdp(&mut self.ebpf, name)?;
+            // Only the pin holds it: with the pin it goes.
+            result = program
                 .attach_to_link(link)
-                .map(|_| ())
+                .and_then(|id| program.take_link(id).map(drop))
                 .map_err(|error| DatapathError::Program(Box::new(error)));
             if result.is_ok() {
                 break;

@@ -9,6 +9,7 @@ mod doors;
 mod established;
 mod exceptions;
 mod refusals;
+mod reload;
 mod scans;
 mod site;
 mod without_controller;

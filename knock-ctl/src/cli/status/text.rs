@@ -114,6 +114,7 @@ Attached    eth0 (index 2), native, program 41
 Controller  process 812
 Policy      pass
 Config      /etc/knock/knock.toml, loaded 2026-11-21T06:37:00Z
+Held        203.0.113.9 for scanning, for 599s
 Packets     1234 passed (public 1200, would_drop 34), 99 dropped (malformed 1, no_grant 98)
 
 DOOR  STEPS  OPENS   OPENED
@@ -124,6 +125,7 @@ TABLE     USED  ROOM FOR
 grants    1     65536 sources
 attempts  7     2097152
 flows     0     262144
+outgoing  3     262144
 ";
         assert_eq!(report().to_text(), expected);
     }

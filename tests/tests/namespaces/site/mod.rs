@@ -83,6 +83,15 @@ impl Site {
         Controller::new(self.lab.spawn_in(Machine::Server, &words).unwrap())
     }
 
+    /// As [`Site::attach`], to the interfaces that the configuration names.
+    pub fn attach_as_configured(&self) -> Controller {
+        let (program, config) = (program(), self.config());
+        let words = [text(&program), "attach", "--config", text(&config)];
+        let mut controller = Controller::new(self.lab.spawn_in(Machine::Server, &words).unwrap());
+        controller.expect("watching;");
+        controller
+    }
+
     /// Runs `knock-ctl` on the server.
     pub fn knock_ctl(&self, arguments: &[&str]) -> Output {
         let program = program();
