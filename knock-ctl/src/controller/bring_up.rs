@@ -15,9 +15,6 @@ use crate::interface::{self, InterfaceFacts, InterfaceName};
 use crate::rules::{Compiled, PreviousStates, RuleSet, compile, door_ids};
 use crate::runtime::{ConfigState, ControllerLock, DoorState, RunState, RuntimeDirectory};
 
-/// The oldest kernel that has everything the program needs.
-const OLDEST_KERNEL: (u32, u32) = (5, 10);
-
 /// A filter that is attached, and what its controller goes on with.
 pub(super) struct Attached {
     pub(super) config: Config,
@@ -34,18 +31,6 @@ pub(super) fn require_privilege() -> Result<()> {
         return Ok(());
     }
     bail!("attaching needs root; run `sudo knock-ctl attach ...`")
-}
-
-pub(super) fn require_kernel() -> Result<()> {
-    let release = nix::sys::utsname::uname().context("cannot ask for the kernel's version")?;
-    let release = release.release().to_string_lossy().into_owned();
-    let mut numbers = release.split(['.', '-']).map(|part| part.parse::<u32>().unwrap_or(0));
-    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    if version < OLDEST_KERNEL {
-        let (major, minor) = OLDEST_KERNEL;
-        bail!("this is Linux {release}; knock-ctl needs Linux {major}.{minor} or newer");
-    }
-    Ok(())
 }
 
 /// The interfaces to attach to: those named on the command line, else the configuration's.

@@ -4,6 +4,7 @@ mod bring_up;
 mod completions;
 mod connections;
 mod doors;
+mod kernel;
 mod notice;
 mod perf;
 mod socket;
@@ -47,7 +48,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         loaded.config.filter.mode = mode;
     }
     bring_up::require_privilege()?;
-    bring_up::require_kernel()?;
+    kernel::require_kernel()?;
     let interfaces = bring_up::interfaces(&options.interfaces, &loaded.config.filter)?;
     let variant = if options.trace { Variant::Trace } else { Variant::Plain };
     let attached = bring_up::bring_up(loaded, &interfaces, variant)?;
