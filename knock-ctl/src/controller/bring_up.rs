@@ -14,9 +14,6 @@ use crate::interface::{self, InterfaceFacts, InterfaceName};
 use crate::rules::PreviousStates;
 use crate::runtime::{ControllerLock, RuntimeDirectory};
 
-/// The oldest kernel that has everything the program needs.
-const OLDEST_KERNEL: (u32, u32) = (5, 10);
-
 /// A filter that is attached, and what its controller goes on with.
 pub(super) struct Attached {
     pub(super) in_force: InForce,
@@ -32,18 +29,6 @@ pub(super) fn require_privilege() -> Result<()> {
         return Ok(());
     }
     bail!("attaching needs root; run `sudo knock-ctl attach ...`")
-}
-
-pub(super) fn require_kernel() -> Result<()> {
-    let release = nix::sys::utsname::uname().context("cannot ask for the kernel's version")?;
-    let release = release.release().to_string_lossy().into_owned();
-    let mut numbers = release.split(['.', '-']).map(|part| part.parse::<u32>().unwrap_or(0));
-    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    if version < OLDEST_KERNEL {
-        let (major, minor) = OLDEST_KERNEL;
-        bail!("this is Linux {release}; knock-ctl needs Linux {major}.{minor} or newer");
-    }
-    Ok(())
 }
 
 /// Attaches the filter. On an error it leaves everything as it was.
