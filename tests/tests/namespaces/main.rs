@@ -6,6 +6,7 @@ mod at_once;
 mod commands;
 mod doors;
 mod established;
+mod evasion;
 mod exceptions;
 mod refusals;
 mod scans;
