@@ -7,6 +7,7 @@ mod at_once;
 mod commands;
 mod doors;
 mod established;
+mod evasion;
 mod exceptions;
 mod refusals;
 mod reload;

@@ -5,12 +5,14 @@ mod controller;
 mod knocks;
 mod service;
 mod tcp_counters;
+mod witness;
 
 pub use connection::{carries_data, connect, connect_within};
 pub use controller::Controller;
-pub use knocks::{Knock, knock_raw, stock_knock};
+pub use knocks::{Knock, keep_order_on_the_wire, knock_raw, stock_knock};
 pub use service::Service;
 pub use tcp_counters::TcpCounters;
+pub use witness::Witness;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
