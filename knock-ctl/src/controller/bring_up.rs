@@ -106,6 +106,7 @@ pub(super) fn interface_name(index: u32) -> String {
 pub(super) fn bring_up(loaded: Loaded, names: &[InterfaceName], variant: Variant) -> Result<Attached> {
     let facts: Vec<(&InterfaceName, InterfaceFacts)> =
         names.iter().map(|name| Ok((name, interface::describe(name)?))).collect::<Result<_>>()?;
+    refuse_to_close_for_others(&loaded, &facts)?;
     if bpffs::ensure_mounted()? {
         log::info!("mounted a BPF file system at {}", bpffs::BPFFS);
     }
@@ -137,6 +138,19 @@ pub(super) fn bring_up(loaded: Loaded, names: &[InterfaceName], variant: Variant
     }
     let (config, program, maps, protected, lives) = result?;
     Ok(Attached { config, program, maps, pins, directory, lock, protected, lives })
+}
+
+/// Whoever is behind this machine would be cut off, although the rules are about this machine.
+pub(super) fn refuse_to_close_for_others(
+    loaded: &Loaded,
+    facts: &[(&InterfaceName, InterfaceFacts)],
+) -> Result<()> {
+    if loaded.config.filter.closes_for_others()
+        && let Some(forwarding) = interface::forwarding(facts)?
+    {
+        bail!("{}", config::closed_for_others(loaded, &forwarding));
+    }
+    Ok(())
 }
 
 fn refuse_foreign_program(name: &InterfaceName, facts: &InterfaceFacts, pins: &Pins) -> Result<()> {
