@@ -33,8 +33,8 @@ pub(super) fn require_privilege() -> Result<()> {
 
 /// Attaches the filter. On an error it leaves everything as it was.
 pub(super) fn bring_up(loaded: Loaded, names: &[InterfaceName], variant: Variant) -> Result<Attached> {
-    let facts: Vec<(&InterfaceName, InterfaceFacts)> =
-        names.iter().map(|name| Ok((name, interface::describe(name)?))).collect::<Result<_>>()?;
+    let facts = interfaces::described(names)?;
+    refuse_to_close_for_others(&loaded, &facts)?;
     if bpffs::ensure_mounted()? {
         log::info!("mounted a BPF file system at {}", bpffs::BPFFS);
     }
@@ -66,6 +66,19 @@ pub(super) fn bring_up(loaded: Loaded, names: &[InterfaceName], variant: Variant
     }
     let (in_force, program, maps) = result?;
     Ok(Attached { in_force, program, maps, pins, directory, lock })
+}
+
+/// Whoever is behind this machine would be cut off, although the rules are about this machine.
+pub(super) fn refuse_to_close_for_others(
+    loaded: &Loaded,
+    facts: &[(&InterfaceName, InterfaceFacts)],
+) -> Result<()> {
+    if loaded.config.filter.closes_for_others()
+        && let Some(forwarding) = interface::forwarding(facts)?
+    {
+        bail!("{}", config::closed_for_others(loaded, &forwarding));
+    }
+    Ok(())
 }
 
 fn load_and_attach(

@@ -38,6 +38,11 @@ pub(super) fn named(named: &[String], filter: &Filter) -> Result<Vec<InterfaceNa
     Ok(names.into_iter().filter(|name| seen.insert(name.to_string())).collect())
 }
 
+/// Interfaces with what the kernel says of them.
+pub(super) fn described(names: &[InterfaceName]) -> Result<Vec<(&InterfaceName, InterfaceFacts)>> {
+    names.iter().map(|name| Ok((name, interface::describe(name)?))).collect()
+}
+
 /// Indices of the interfaces of the given names, all of `attached` without names.
 pub(super) fn indices(names: &[String], attached: &[u32]) -> Result<Vec<u32>> {
     if names.is_empty() {

@@ -3,6 +3,7 @@
 use anyhow::{Error, Result};
 use knock_common::grant::Granted;
 
+use super::bring_up::refuse_to_close_for_others;
 use super::changes;
 use super::connections;
 use super::in_force::Prepared;
@@ -67,9 +68,10 @@ impl Watch {
     fn take_anew(&mut self, options: &ReloadOptions) -> Result<Report, Refusal> {
         let loaded = self.options.load().map_err(Refusal::Rejected)?;
         let mut warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+        let names = interfaces::named(&self.options.interfaces, &loaded.config.filter)?;
+        refuse_to_close_for_others(&loaded, &interfaces::described(&names)?)?;
         let prepared = Prepared::new(loaded, &self.maps.states()?)?;
         self.maps.check_room(&prepared.compiled)?;
-        let names = interfaces::named(&self.options.interfaces, &prepared.config.filter)?;
         let interfaces = if self.options.interfaces.is_empty() {
             InterfaceChanges::between(&self.in_force.interfaces, &names, &self.pins)?
         } else {

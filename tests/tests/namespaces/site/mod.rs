@@ -142,6 +142,11 @@ impl Site {
         PathBuf::from(format!("/sys/fs/bpf/knock/net-{}", self.inode))
     }
 
+    /// Where the controller keeps what it needs while the machine is up.
+    pub fn runtime_directory(&self) -> PathBuf {
+        PathBuf::from(format!("/run/knock/net-{}", self.inode))
+    }
+
     /// Neither a program nor a pin.
     pub fn is_without_filter(&self) -> bool {
         self.attached_mode(INTERFACE).is_none() && !self.pins().exists()
@@ -150,7 +155,7 @@ impl Site {
     fn forget(&self) {
         let inode = self.inode;
         // Most tests leave only some of these.
-        for path in [format!("/run/knock/net-{inode}"), self.pins().display().to_string()] {
+        for path in [self.runtime_directory(), self.pins()] {
             let _ = fs::remove_dir_all(path);
         }
         for suffix in ["", ".lock"] {
