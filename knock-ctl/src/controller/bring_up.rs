@@ -8,7 +8,7 @@ use nix::unistd::geteuid;
 
 use super::in_force::{InForce, Prepared};
 use super::{connections, interfaces};
-use crate::config::Loaded;
+use crate::config::{self, Loaded};
 use crate::datapath::{Maps, Pins, Program, Variant, bpffs};
 use crate::interface::{self, InterfaceFacts, InterfaceName};
 use crate::rules::PreviousStates;
