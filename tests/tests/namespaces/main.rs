@@ -9,6 +9,7 @@ mod doors;
 mod established;
 mod evasion;
 mod exceptions;
+mod no_clue;
 mod refusals;
 mod reload;
 mod scans;
