@@ -9,7 +9,7 @@ use nix::unistd::geteuid;
 use super::in_force::{InForce, Prepared};
 use super::{connections, interfaces};
 use crate::config::{self, Loaded};
-use crate::datapath::{Maps, Pins, Program, Variant, bpffs};
+use crate::datapath::{self, Maps, Pins, Program, Variant, bpffs};
 use crate::interface::{self, InterfaceFacts, InterfaceName};
 use crate::rules::PreviousStates;
 use crate::runtime::{ControllerLock, RuntimeDirectory};
@@ -57,15 +57,23 @@ pub(super) fn bring_up(loaded: Loaded, names: &[InterfaceName], variant: Variant
     for (name, facts) in &facts {
         interfaces::refuse_foreign_program(name, facts, &pins)?;
     }
+    let unfiltered: Vec<u32> =
+        facts.iter().map(|(_, facts)| facts.index).filter(|&index| !pins.link(index).exists()).collect();
     let result = load_and_attach(loaded, &facts, variant, &pins, &directory);
-    if result.is_err() && !exist {
-        // Links that were pinned on the way detach with their pins.
-        if let Err(error) = pins.remove() {
-            log::error!("{error}");
-        }
+    if result.is_err() {
+        take_back(&unfiltered, exist, &pins);
     }
     let (in_force, program, maps) = result?;
     Ok(Attached { in_force, program, maps, pins, directory, lock })
+}
+
+/// Takes the filter off where it was not before.
+fn take_back(unfiltered: &[u32], existed: bool, pins: &Pins) {
+    let detached = unfiltered.iter().try_for_each(|&index| datapath::detach(pins, index));
+    let removed = if existed { Ok(()) } else { pins.remove() };
+    if let Err(error) = detached.and(removed) {
+        log::error!("{error}");
+    }
 }
 
 /// Whoever is behind this machine would be cut off, although the rules are about this machine.
@@ -100,13 +108,18 @@ fn load_and_attach(
     }
     let (mut in_force, imported) = prepared.put_into_force(&mut maps, directory, None)?;
     interfaces::take_over_others(&mut program, facts, pins);
+    // What begins from here on is noted as it leaves; what began before is known by its sockets.
+    for (name, facts) in facts {
+        interfaces::attach_egress(&mut program, name, facts.index, pins)?;
+    }
+    let imported = imported.and(connections::import(&maps, &in_force.protected, &in_force.rules)?);
     for (name, facts) in facts {
         interfaces::attach(&mut program, name, facts, in_force.config.filter.mode, pins)?;
         in_force.interfaces.insert((*name).clone(), facts.index);
     }
-    // Those that began while the filter was being attached.
-    let again = connections::import(&maps, &in_force.protected, &in_force.rules)?;
-    report_import(imported.recorded.max(again.recorded), again.left_out);
+    // Those that were accepted while the filter was being attached.
+    let imported = imported.and(connections::import(&maps, &in_force.protected, &in_force.rules)?);
+    report_import(imported.recorded, imported.left_out);
     Ok((in_force, program, maps))
 }
 
