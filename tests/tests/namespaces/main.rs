@@ -15,4 +15,5 @@ mod refusals;
 mod reload;
 mod scans;
 mod site;
+mod whole_machine;
 mod without_controller;
