@@ -5,6 +5,7 @@
 mod addresses;
 mod at_once;
 mod commands;
+mod conditions;
 mod doors;
 mod established;
 mod evasion;
@@ -14,4 +15,5 @@ mod refusals;
 mod reload;
 mod scans;
 mod site;
+mod whole_machine;
 mod without_controller;

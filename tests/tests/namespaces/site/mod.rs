@@ -10,7 +10,7 @@ mod witness;
 pub use connection::{carries_data, connect, connect_within};
 pub use controller::Controller;
 pub use knocks::{Knock, keep_order_on_the_wire, knock_raw, stock_knock};
-pub use service::Service;
+pub use service::{Service, echo_datagrams, udp_socket};
 pub use tcp_counters::TcpCounters;
 pub use witness::Witness;
 
