@@ -3,12 +3,15 @@
 mod connection;
 mod controller;
 mod knocks;
+mod mode;
 mod service;
 mod tcp_counters;
 
 pub use connection::{carries_data, connect, connect_within};
 pub use controller::Controller;
 pub use knocks::{Knock, knock_raw, stock_knock};
+pub use mode::Mode;
+pub(crate) use mode::in_each_mode;
 pub use service::Service;
 pub use tcp_counters::TcpCounters;
 
@@ -74,6 +77,11 @@ impl Site {
         let mut controller = self.start(arguments);
         controller.expect("watching;");
         controller
+    }
+
+    /// As [`Site::attach`], in one mode alone.
+    pub fn attach_in(&self, mode: Mode) -> Controller {
+        self.attach(&["--mode", mode.name()])
     }
 
     /// As [`Site::attach`], without waiting.
