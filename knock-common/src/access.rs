@@ -97,10 +97,14 @@ pub(crate) fn is_granted<T: Tables>(
         return false;
     };
     let now = tables.now();
-    grants.is_of(source)
-        && grants.all().iter().any(|grant| {
-            !grant.deadline().passed(now) && opens(tables, grant.granted(), protocol, port, entry)
-        })
+    let search = tables.search();
+    search.begin();
+    for (index, grant) in grants.all().iter().enumerate() {
+        if !grant.deadline().passed(now) && opens(tables, grant.granted(), protocol, port, entry) {
+            search.consider(index, 0);
+        }
+    }
+    grants.is_of(source) && search.best().is_some()
 }
 
 /// Whether the source is more than a stranger: trusted for some port, granted something, or one that has a flow here.
@@ -110,14 +114,24 @@ pub(crate) fn is_known<T: Tables>(tables: &T, source: &Address) -> bool {
     if tables.rules().has(RuleOption::Trusted) && !matches!(tables.trust(source), None | Some(TRUST_NOBODY)) {
         return true;
     }
-    let now = tables.now();
-    let granted = match tables.grants(source) {
-        Some(grants) => {
-            grants.is_of(source) && grants.all().iter().any(|grant| !grant.deadline().passed(now))
-        }
-        None => false,
+    holds_grant(tables, source) || is_noted(tables, &FiveTuple::of_peer(*source))
+}
+
+/// Whether the source has some valid grant.
+#[inline(always)]
+fn holds_grant<T: Tables>(tables: &T, source: &Address) -> bool {
+    let Some(grants) = tables.grants(source) else {
+        return false;
     };
-    granted || is_noted(tables, &FiveTuple::of_peer(*source))
+    let now = tables.now();
+    let search = tables.search();
+    search.begin();
+    for (index, grant) in grants.all().iter().enumerate() {
+        if !grant.deadline().passed(now) {
+            search.consider(index, 0);
+        }
+    }
+    grants.is_of(source) && search.best().is_some()
 }
 
 /// Whether what was granted includes the port.

@@ -27,6 +27,14 @@ use knock_common::tables::TakenKey;
 
 use crate::word::MapWord;
 
+/// What is known at some points of the program and not at others: the verifier would follow the ways apart.
+#[repr(C)]
+pub struct Scratch {
+    pub search: Search<MapWord>,
+    /// Nanoseconds of CLOCK_BOOTTIME; 0: not read yet.
+    pub now: MapWord,
+}
+
 /// Sets in `ATTEMPTS`, a power of two.
 #[unsafe(no_mangle)]
 pub static ATTEMPT_SETS: Global<u32> = Global::new(1);
@@ -118,9 +126,9 @@ pub static SCANS: LruHashMap<Address, Scan> = LruHashMap::with_max_entries(1, 0)
 #[map]
 pub static SCANNED: LruHashMap<ScannedKey, u64> = LruHashMap::with_max_entries(1, 0);
 
-/// IP packets by the number of a protocol other than TCP, UDP and ICMP. Written by the program.
+/// IP packets by the number of a protocol other than TCP, UDP and ICMP. Written by the program; one entry per CPU.
 #[map]
-pub static PROTOCOLS: PerCpuArray<u64> = PerCpuArray::with_max_entries(256, 0);
+pub static PROTOCOLS: PerCpuArray<[u64; 256]> = PerCpuArray::with_max_entries(1, 0);
 
 /// Grants by source. Written by the program, and by the controller for an administrator; when it is full the program gives up
 /// a source whose grants have passed, else the oldest unused of those it looks at, else refuses.
@@ -183,9 +191,9 @@ pub static UNFOLLOWED: PerCpuArray<MapWord> = PerCpuArray::with_max_entries(1, 0
 #[map]
 pub static PACKET: PerCpuArray<Packet> = PerCpuArray::with_max_entries(1, 0);
 
-/// Where searches keep what they find; one entry per CPU.
+/// What the program finds out on the way, out of the verifier's sight; one entry per CPU.
 #[map]
-pub static SEARCH: PerCpuArray<Search<MapWord>> = PerCpuArray::with_max_entries(1, 0);
+pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 
 /// Room to change a source's grants in; one entry per CPU.
 #[map]

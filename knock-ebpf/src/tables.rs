@@ -1,6 +1,5 @@
 //! The core's look-ups, answered by BPF maps.
 
-use core::cell::Cell;
 use core::ops::Deref;
 
 use aya_ebpf::EbpfContext;
@@ -22,8 +21,10 @@ use knock_common::scanner::{Scan, ScannedKey};
 use knock_common::search::Search;
 use knock_common::tables::{TableFull, Tables, TakenKey};
 use knock_common::time::Boottime;
+use knock_common::word::Word;
 
 use crate::frame::unfollowed;
+use crate::maps::Scratch;
 use crate::word::MapWord;
 use crate::{grants, maps, report};
 
@@ -33,9 +34,7 @@ pub struct KernelTables<'a, C> {
     control: &'a Control,
     slot: Slot,
     rules: &'a Rules,
-    search: &'a Search<MapWord>,
-    /// 0: not read yet.
-    now: Cell<u64>,
+    scratch: &'a Scratch,
 }
 
 impl<'a, C: EbpfContext> KernelTables<'a, C> {
@@ -43,12 +42,13 @@ impl<'a, C: EbpfContext> KernelTables<'a, C> {
     #[inline(always)]
     pub fn of(context: &'a C) -> Result<Option<Self>, Missing> {
         let control = maps::CONTROL.get(0).ok_or(Missing)?;
-        let search = maps::SEARCH.get(0).ok_or(Missing)?;
+        let scratch = maps::SCRATCH.get(0).ok_or(Missing)?;
+        scratch.now.store(0);
         let Some(slot) = control.slot_in_force(clock) else {
             return Ok(None);
         };
         let rules = maps::RULES.get(slot).ok_or(Missing)?;
-        Ok(Some(Self { context, control, slot, rules, search, now: Cell::new(0) }))
+        Ok(Some(Self { context, control, slot, rules, scratch }))
     }
 }
 
@@ -66,10 +66,13 @@ impl<C: EbpfContext> Tables for KernelTables<'_, C> {
 
     #[inline(always)]
     fn now(&self) -> Boottime {
-        if self.now.get() == 0 {
-            self.now.set(clock().nanoseconds());
+        let known = self.scratch.now.load();
+        if known != 0 {
+            return Boottime::from_nanoseconds(known);
         }
-        Boottime::from_nanoseconds(self.now.get())
+        let now = clock();
+        self.scratch.now.store(now.nanoseconds());
+        now
     }
 
     #[inline(always)]
@@ -79,7 +82,7 @@ impl<C: EbpfContext> Tables for KernelTables<'_, C> {
 
     #[inline(always)]
     fn search(&self) -> &Search<MapWord> {
-        self.search
+        &self.scratch.search
     }
 
     #[inline(always)]

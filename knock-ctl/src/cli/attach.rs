@@ -50,7 +50,7 @@ impl From<ModeArgument> for Mode {
 }
 
 pub fn run(arguments: AttachArguments) -> Result<ExitCode> {
-    controller::run(&Options {
+    controller::run(Options {
         interfaces: arguments.interfaces,
         config: arguments.config,
         mode: arguments.mode.map(Mode::from),

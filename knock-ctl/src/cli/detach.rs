@@ -25,7 +25,7 @@ pub fn run(arguments: DetachArguments) -> Result<ExitCode> {
     let request = Request::Detach { interfaces: arguments.interfaces.clone() };
     let taken_off = match controller::ask(&directory, &request) {
         Err(SocketError::NoController) => controller::detach_alone(&arguments.interfaces)?,
-        answer => answer?,
+        answer => answer?.lines,
     };
     for name in taken_off {
         println!("{name}: the filter is off");

@@ -15,7 +15,7 @@ pub(super) struct Filter {
     pub(super) pins: Pins,
     pub(super) maps: Maps,
     pub(super) directory: RuntimeDirectory,
-    /// `None`: unknown.
+    /// `None`: unknown, or no rules are in force.
     pub(super) state: Option<RunState>,
 }
 
@@ -47,10 +47,13 @@ impl Filter {
         let pins = Pins::of_this_namespace()?;
         let maps = open_maps(&pins, command)?;
         let directory = RuntimeDirectory::of_this_namespace()?;
-        let state = RunState::load(&directory).unwrap_or_else(|error| {
-            log::warn!("the names of doors are not known: {error}");
-            None
-        });
+        let state = match maps.slot_in_force()? {
+            Some(slot) => RunState::load(&directory, slot).unwrap_or_else(|error| {
+                log::warn!("the names of doors are not known: {error}");
+                None
+            }),
+            None => None,
+        };
         Ok(Self { pins, maps, directory, state })
     }
 

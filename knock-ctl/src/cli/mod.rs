@@ -12,6 +12,7 @@ mod grant;
 mod grants;
 mod notify;
 mod output;
+mod reload;
 mod revoke;
 mod status;
 
@@ -37,6 +38,7 @@ enum Command {
     Attach(attach::AttachArguments),
     Detach(detach::DetachArguments),
     Check(check::CheckArguments),
+    Reload(reload::ReloadArguments),
     Status(status::StatusArguments),
     Grants(grants::GrantsArguments),
     #[command(visible_alias = "allow")]
@@ -53,6 +55,7 @@ impl Command {
             Self::Attach(arguments) => attach::run(arguments),
             Self::Detach(arguments) => detach::run(arguments),
             Self::Check(arguments) => check::run(&arguments),
+            Self::Reload(arguments) => reload::run(&arguments),
             Self::Status(arguments) => status::run(&arguments),
             Self::Grants(arguments) => grants::run(&arguments),
             Self::Grant(arguments) => grant::run(&arguments),

@@ -46,6 +46,8 @@ fn each_subcommand_is_read_with_its_options() {
     let commands = [
         ("check", "Check(CheckArguments { file: \"/etc/knock/knock.toml\", strict: false, offline: false })"),
         ("check - --strict --offline", "Check(CheckArguments { file: \"-\", strict: true, offline: true })"),
+        ("reload", "Reload(ReloadArguments { dry_run: false })"),
+        ("reload --dry-run", "Reload(ReloadArguments { dry_run: true })"),
         ("status", "Status(StatusArguments { json: false })"),
         ("status --json", "Status(StatusArguments { json: true })"),
         ("grants --json", "Grants(GrantsArguments { json: true })"),

@@ -34,7 +34,7 @@ impl CommandRunner {
     /// not received no further commands start; when the receiver is dropped, outcomes are too.
     pub fn new(limits: Limits) -> (Self, mpsc::Receiver<CommandOutcome>) {
         let (outcomes, receiver) = mpsc::channel(limits.running.get());
-        (Self(Arc::new(Shared { limits, queue: Mutex::default(), outcomes })), receiver)
+        (Self(Arc::new(Shared { queue: Mutex::new(Queue::new(limits)), outcomes })), receiver)
     }
 
     /// Runs it now or as soon as there is room.
@@ -43,14 +43,24 @@ impl CommandRunner {
     /// Outside a tokio runtime.
     pub fn submit(&self, request: CommandRequest) -> Result<(), Refused> {
         let mut queue = self.0.queue();
-        if queue.admits(&request, self.0.limits) {
+        if queue.admits(&request) {
             start(&self.0, &mut queue, request);
-        } else if queue.waiting.len() < self.0.limits.queued {
+        } else if queue.waiting.len() < queue.limits.queued {
             queue.waiting.push_back(request);
         } else {
             return Err(Refused(Box::new(request)));
         }
         Ok(())
+    }
+
+    /// From now on these limits hold. More than they allow may run and wait still, until those have ended.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn set_limits(&self, limits: Limits) {
+        let mut queue = self.0.queue();
+        queue.limits = limits;
+        start_waiting(&self.0, &mut queue);
     }
 
     /// How many commands run or wait.
@@ -62,7 +72,6 @@ impl CommandRunner {
 
 #[derive(Debug)]
 struct Shared {
-    limits: Limits,
     queue: Mutex<Queue>,
     outcomes: mpsc::Sender<CommandOutcome>,
 }
@@ -81,20 +90,31 @@ fn lane(request: &CommandRequest) -> Lane {
 }
 
 /// While there is room for another command, every waiting one waits for its own lane.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Queue {
+    limits: Limits,
     running: HashSet<Lane>,
     waiting: VecDeque<CommandRequest>,
 }
 
 impl Queue {
-    fn admits(&self, request: &CommandRequest, limits: Limits) -> bool {
-        self.running.len() < limits.running.get() && !self.running.contains(&lane(request))
+    fn new(limits: Limits) -> Self {
+        Self { limits, running: HashSet::new(), waiting: VecDeque::new() }
     }
 
-    fn next(&mut self, limits: Limits) -> Option<CommandRequest> {
-        let position = self.waiting.iter().position(|request| self.admits(request, limits))?;
+    fn admits(&self, request: &CommandRequest) -> bool {
+        self.running.len() < self.limits.running.get() && !self.running.contains(&lane(request))
+    }
+
+    fn next(&mut self) -> Option<CommandRequest> {
+        let position = self.waiting.iter().position(|request| self.admits(request))?;
         self.waiting.remove(position)
+    }
+}
+
+fn start_waiting(shared: &Arc<Shared>, queue: &mut Queue) {
+    while let Some(next) = queue.next() {
+        start(shared, queue, next);
     }
 }
 
@@ -118,7 +138,5 @@ async fn run(shared: Arc<Shared>, request: CommandRequest) {
     let _ = shared.outcomes.send(outcome).await;
     let mut queue = shared.queue();
     queue.running.remove(&lane);
-    while let Some(next) = queue.next(shared.limits) {
-        start(&shared, &mut queue, next);
-    }
+    start_waiting(&shared, &mut queue);
 }

@@ -7,17 +7,21 @@ mod address;
 mod check;
 pub mod command;
 pub mod describe;
+pub mod destination;
 pub mod diagnostic;
 pub mod door;
 mod draft;
 pub mod duration;
 pub mod filter;
 pub mod flags;
+mod forwarded;
 mod include;
 pub mod limits;
 pub mod ports;
+pub mod protocols;
 mod report;
 mod scalar;
+mod scanners;
 mod section;
 pub mod sequence;
 mod source;
@@ -31,18 +35,23 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 pub use command::{CommandLine, DoorCommands, PerFamily};
+pub use destination::Destination;
 pub use diagnostic::{ConfigErrors, Diagnostic, Position};
 pub use door::{Door, DoorName, OpenFor, Opens};
 pub use filter::{Established, Filter, Interface, Mode, Trusted};
+pub use forwarded::closed_for_others;
 pub use limits::{Limits, Log, Timeouts};
+pub use protocols::IpProtocol;
 pub use sequence::Sequence;
 pub use warn::warn_listeners;
 
 use draft::Draft;
 use report::Report;
 use section::{Kind, Section};
-use source::{Location, SourceId, Sources};
+use source::{Location, Place, SourceId, Sources};
 use tree::Table;
+
+use crate::rules::ScannersRule;
 
 /// A whole configuration, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +62,8 @@ pub struct Config {
     pub limits: Limits,
     pub timeouts: Timeouts,
     pub log: Log,
+    /// `None`: nobody is held.
+    pub scanners: Option<ScannersRule>,
 }
 
 impl Config {
@@ -74,6 +85,8 @@ pub struct Loaded {
     pub files: Vec<PathBuf>,
     /// Where each door's sequence stands, in the order of `config.doors`.
     sequence_locations: Vec<Location>,
+    /// Where the policy stands, else the main file.
+    policy_location: Location,
 }
 
 /// Reads a configuration file and all it refers to.
@@ -109,7 +122,8 @@ fn read(
     mut report: Report,
 ) -> Result<Loaded, ConfigErrors> {
     let document = include::read(main, &mut sources, &mut report);
-    let (config, doors) = read_document(document.as_ref().unwrap_or(Table::EMPTY), &mut sources, &mut report);
+    let (config, doors, policy) =
+        read_document(document.as_ref().unwrap_or(Table::EMPTY), &mut sources, &mut report);
     warn::warn_closed_nothing(&config, main, &mut report);
     warn::warn_readable(&doors, &sources, &mut report);
     let (errors, warnings) = report.resolve(&sources);
@@ -127,11 +141,17 @@ fn read(
             .map(|draft| draft.sequence.as_ref().map_or(draft.place, |sequence| sequence.place))
             .map(|place| sources.locate(place))
             .collect(),
+        policy_location: sources.locate(policy.unwrap_or(Place::whole(main))),
     })
 }
 
-/// Reads and checks all sections. Without errors in the report, every draft holds a door and the configuration them all.
-fn read_document(document: &Table, sources: &mut Sources, report: &mut Report) -> (Config, Vec<Draft>) {
+/// Reads and checks all sections, and says where the policy stands. Without errors in the report, every draft holds a door
+/// and the configuration them all.
+fn read_document(
+    document: &Table,
+    sources: &mut Sources,
+    report: &mut Report,
+) -> (Config, Vec<Draft>, Option<Place>) {
     let mut file = Section::new(Kind::File, "outside any section", document);
     // Read before; asked for here to be known.
     file.entry("include");
@@ -141,17 +161,19 @@ fn read_document(document: &Table, sources: &mut Sources, report: &mut Report) -
     let limits = limits::read_limits(file.table("limits", report), report);
     let timeouts = limits::read_timeouts(file.table("timeouts", report), report);
     let log = limits::read_log(file.table("log", report), report);
+    let scanners = file.entry("scanners").and_then(|entry| scanners::read(entry, report));
     file.finish(report);
     check::check(&filter.filter, &doors, report);
-    warn::warn(&filter, &doors, report);
+    warn::warn(&filter, &doors, scanners.as_ref(), report);
     let config = Config {
         filter: filter.filter,
         doors: doors.iter().filter_map(|draft| draft.door.clone()).collect(),
         limits,
         timeouts,
         log,
+        scanners: scanners.map(|located| located.value),
     };
-    (config, doors)
+    (config, doors, filter.policy)
 }
 
 fn read_doors(

@@ -1,29 +1,27 @@
 //! From nothing, or from what an earlier controller left, to an attached filter.
 
-use std::collections::BTreeSet;
 use std::io;
 
 use anyhow::{Context, Result, anyhow, bail};
 use knock_common::hash::{HashKey, KEY_WORDS};
 use nix::unistd::geteuid;
 
-use super::connections::{self, ClosedPorts};
-use super::notice;
-use crate::config::{self, Config, Filter, Loaded};
-use crate::datapath::{self, Maps, Mode, Pins, Program, TableSizes, Variant, bpffs};
+use super::in_force::{InForce, Prepared};
+use super::{connections, interfaces};
+use crate::config::{self, Loaded};
+use crate::datapath::{self, Maps, Pins, Program, Variant, bpffs};
 use crate::interface::{self, InterfaceFacts, InterfaceName};
-use crate::rules::{Compiled, PreviousStates, RuleSet, compile, door_ids};
-use crate::runtime::{ConfigState, ControllerLock, DoorState, RunState, RuntimeDirectory};
+use crate::rules::PreviousStates;
+use crate::runtime::{ControllerLock, RuntimeDirectory};
 
 /// A filter that is attached, and what its controller goes on with.
 pub(super) struct Attached {
-    pub(super) config: Config,
+    pub(super) in_force: InForce,
     pub(super) program: Program,
     pub(super) maps: Maps,
     pub(super) pins: Pins,
     pub(super) directory: RuntimeDirectory,
     pub(super) lock: ControllerLock,
-    pub(super) protected: ClosedPorts,
 }
 
 pub(super) fn require_privilege() -> Result<()> {
@@ -33,62 +31,10 @@ pub(super) fn require_privilege() -> Result<()> {
     bail!("attaching needs root; run `sudo knock-ctl attach ...`")
 }
 
-/// The interfaces to attach to: those named on the command line, else the configuration's.
-pub(super) fn interfaces(named: &[String], filter: &Filter) -> Result<Vec<InterfaceName>> {
-    let default = || {
-        interface::default_route_interface()?
-            .context("there is no default route, so \"default\" names no interface; name one")
-    };
-    let names: Vec<InterfaceName> = if named.is_empty() {
-        filter
-            .interfaces
-            .iter()
-            .map(|interface| match interface {
-                config::Interface::Default => default(),
-                config::Interface::Named(name) => Ok(name.parse()?),
-            })
-            .collect::<Result<_>>()?
-    } else {
-        named
-            .iter()
-            .map(|name| if name == "default" { default() } else { Ok(name.parse()?) })
-            .collect::<Result<_>>()?
-    };
-    if names.is_empty() {
-        bail!(
-            "no interface is named; write `knock-ctl attach eth0`, or interfaces = [\"default\"] under [filter]"
-        );
-    }
-    let mut seen = BTreeSet::new();
-    Ok(names.into_iter().filter(|name| seen.insert(name.to_string())).collect())
-}
-
-/// Indices of the interfaces of the given names, all of `attached` without names.
-pub(super) fn indices(names: &[String], attached: &[u32]) -> Result<Vec<u32>> {
-    if names.is_empty() {
-        return Ok(attached.to_vec());
-    }
-    names
-        .iter()
-        .map(|name| {
-            let index = interface::describe(&name.parse()?)?.index;
-            if attached.contains(&index) { Ok(index) } else { bail!("the filter is not attached to {name}") }
-        })
-        .collect()
-}
-
-/// The interface's name, or its index where it is gone.
-pub(super) fn interface_name(index: u32) -> String {
-    nix::net::if_::if_indextoname(index)
-        .ok()
-        .and_then(|name| name.into_string().ok())
-        .unwrap_or_else(|| format!("interface {index}"))
-}
-
 /// Attaches the filter. On an error it leaves everything as it was.
 pub(super) fn bring_up(loaded: Loaded, names: &[InterfaceName], variant: Variant) -> Result<Attached> {
-    let facts: Vec<(&InterfaceName, InterfaceFacts)> =
-        names.iter().map(|name| Ok((name, interface::describe(name)?))).collect::<Result<_>>()?;
+    let facts = interfaces::described(names)?;
+    refuse_to_close_for_others(&loaded, &facts)?;
     if bpffs::ensure_mounted()? {
         log::info!("mounted a BPF file system at {}", bpffs::BPFFS);
     }
@@ -109,35 +55,39 @@ pub(super) fn bring_up(loaded: Loaded, names: &[InterfaceName], variant: Variant
         directory.clear();
     }
     for (name, facts) in &facts {
-        refuse_foreign_program(name, facts, &pins)?;
+        interfaces::refuse_foreign_program(name, facts, &pins)?;
     }
+    let unfiltered: Vec<u32> =
+        facts.iter().map(|(_, facts)| facts.index).filter(|&index| !pins.link(index).exists()).collect();
     let result = load_and_attach(loaded, &facts, variant, &pins, &directory);
-    if result.is_err() && !exist {
-        // Links that were pinned on the way detach with their pins.
-        if let Err(error) = pins.remove() {
-            log::error!("{error}");
-        }
+    if result.is_err() {
+        take_back(&unfiltered, exist, &pins);
     }
-    let (config, program, maps, protected) = result?;
-    Ok(Attached { config, program, maps, pins, directory, lock, protected })
+    let (in_force, program, maps) = result?;
+    Ok(Attached { in_force, program, maps, pins, directory, lock })
 }
 
-fn refuse_foreign_program(name: &InterfaceName, facts: &InterfaceFacts, pins: &Pins) -> Result<()> {
-    if pins.link(facts.index).exists() {
-        return Ok(());
-    }
-    match interface::attached_programs(facts.index)?.first() {
-        None => Ok(()),
-        Some(program) => bail!(
-            "{name} has an XDP program of somebody else's already (id {}); `bpftool prog show id {}` tells which, and \
-             `ip link set dev {name} xdp off` takes it off if nobody needs it",
-            program.id,
-            program.id
-        ),
+/// Takes the filter off where it was not before.
+fn take_back(unfiltered: &[u32], existed: bool, pins: &Pins) {
+    let detached = unfiltered.iter().try_for_each(|&index| datapath::detach(pins, index));
+    let removed = if existed { Ok(()) } else { pins.remove() };
+    if let Err(error) = detached.and(removed) {
+        log::error!("{error}");
     }
 }
 
-type Parts = (Config, Program, Maps, ClosedPorts);
+/// Whoever is behind this machine would be cut off, although the rules are about this machine.
+pub(super) fn refuse_to_close_for_others(
+    loaded: &Loaded,
+    facts: &[(&InterfaceName, InterfaceFacts)],
+) -> Result<()> {
+    if loaded.config.filter.closes_for_others()
+        && let Some(forwarding) = interface::forwarding(facts)?
+    {
+        bail!("{}", config::closed_for_others(loaded, &forwarding));
+    }
+    Ok(())
+}
 
 fn load_and_attach(
     loaded: Loaded,
@@ -145,12 +95,10 @@ fn load_and_attach(
     variant: Variant,
     pins: &Pins,
     directory: &RuntimeDirectory,
-) -> Result<Parts> {
-    let rules = RuleSet::from(&loaded.config);
+) -> Result<(InForce, Program, Maps)> {
     let previous = if pins.exist() { Maps::open(pins)?.states()? } else { PreviousStates::new() };
-    let compiled =
-        compile(&rules, &previous).map_err(|error| anyhow!("{}: {error}", loaded.path.display()))?;
-    let sizes = table_sizes(&loaded.config, &compiled)?;
+    let prepared = Prepared::new(loaded, &previous)?;
+    let sizes = prepared.table_sizes()?;
     let (mut program, mut maps) =
         Program::load(variant, &sizes, random_key()?, Some(pins)).context("the kernel refuses the filter")?;
     if maps.sizes() != sizes && pins.linked_interfaces().iter().any(|&index| pins.link(index).exists()) {
@@ -158,24 +106,21 @@ fn load_and_attach(
             "the tables stay as large as they were made; `knock-ctl detach` and attach anew to change [limits]"
         );
     }
-    maps.put_into_force(&compiled)?;
-    run_state(&loaded, &rules).save(directory)?;
-    let protected = ClosedPorts::of(&compiled);
-    let imported = connections::import(&maps, &protected)?;
-    take_over_others(&mut program, facts, pins);
+    let (mut in_force, imported) = prepared.put_into_force(&mut maps, directory, None)?;
+    interfaces::take_over_others(&mut program, facts, pins);
+    // What begins from here on is noted as it leaves; what began before is known by its sockets.
     for (name, facts) in facts {
-        attach_one(&mut program, name, facts, loaded.config.filter.mode, pins)?;
+        interfaces::attach_egress(&mut program, name, facts.index, pins)?;
     }
-    // Those that began while the filter was being attached.
-    let again = connections::import(&maps, &protected)?;
-    report_import(imported.recorded.max(again.recorded), again.left_out);
-    Ok((loaded.config, program, maps, protected))
-}
-
-fn table_sizes(config: &Config, compiled: &Compiled) -> Result<TableSizes> {
-    let cpus = aya::util::nr_cpus().map_err(|(path, error)| anyhow!("{path}: {error}"))?;
-    let limits = &config.limits;
-    Ok(TableSizes::new(limits.attempts, limits.flows, limits.grants, compiled, cpus as u32))
+    let imported = imported.and(connections::import(&maps, &in_force.protected, &in_force.rules)?);
+    for (name, facts) in facts {
+        interfaces::attach(&mut program, name, facts, in_force.config.filter.mode, pins)?;
+        in_force.interfaces.insert((*name).clone(), facts.index);
+    }
+    // Those that were accepted while the filter was being attached.
+    let imported = imported.and(connections::import(&maps, &in_force.protected, &in_force.rules)?);
+    report_import(imported.recorded, imported.left_out);
+    Ok((in_force, program, maps))
 }
 
 fn report_import(recorded: usize, left_out: usize) {
@@ -186,114 +131,6 @@ fn report_import(recorded: usize, left_out: usize) {
         log::warn!(
             "{left_out} connections that were there before have no room in the flow table; raise limits.flows"
         );
-    }
-}
-
-/// Interfaces that are filtered already but were not named: they stay filtered, by the new rules.
-fn take_over_others(program: &mut Program, facts: &[(&InterfaceName, InterfaceFacts)], pins: &Pins) {
-    for index in pins.linked_interfaces() {
-        if facts.iter().any(|(_, facts)| facts.index == index) {
-            continue;
-        }
-        let name = interface_name(index);
-        match program.take_over(index, pins) {
-            Ok(()) => {
-                log::warn!("{name} was not named and stays filtered; `knock-ctl detach {name}` takes it off")
-            }
-            Err(error) => log::warn!("{name}: {error}"),
-        }
-    }
-}
-
-fn attach_one(
-    program: &mut Program,
-    name: &InterfaceName,
-    facts: &InterfaceFacts,
-    mode: config::Mode,
-    pins: &Pins,
-) -> Result<()> {
-    if pins.link(facts.index).exists() {
-        program.take_over(facts.index, pins).with_context(|| format!("cannot take over {name}"))?;
-        log::info!("{name}: took over from an earlier controller, without a gap");
-        return Ok(());
-    }
-    let modes: &[Mode] = match mode {
-        config::Mode::Auto => &[Mode::Native, Mode::Generic],
-        config::Mode::Native => &[Mode::Native],
-        config::Mode::Generic => &[Mode::Generic],
-    };
-    let mut refusals = Vec::new();
-    for &mode in modes {
-        match program.attach(facts.index, mode, pins) {
-            Ok(()) => {
-                for refusal in refusals {
-                    log::warn!("{refusal}");
-                }
-                log::info!("{name}: attached in {mode} mode");
-                return Ok(());
-            }
-            Err(error) => refusals.push(refusal(name, facts, mode, &error)),
-        }
-    }
-    bail!("{}", refusals.join("; "))
-}
-
-/// Why an interface does not take the program, and what may help.
-fn refusal(
-    name: &InterfaceName,
-    facts: &InterfaceFacts,
-    mode: Mode,
-    error: &datapath::DatapathError,
-) -> String {
-    let driver = facts.driver.as_deref().unwrap_or("unknown");
-    let mut text = format!(
-        "{name}: {mode} mode is refused ({error}); driver {driver}, MTU {}, {} receive queues",
-        facts.mtu, facts.receive_queues
-    );
-    if mode == Mode::Native {
-        text.push_str(&format!("; {}", cure(name, facts)));
-    }
-    text
-}
-
-/// The commonest reasons why drivers refuse native programs.
-fn cure(name: &InterfaceName, facts: &InterfaceFacts) -> String {
-    /// What fits a page with the headroom that XDP wants; many drivers' limit.
-    const MTU_OF_ONE_PAGE: u32 = 3498;
-
-    if facts.mtu > MTU_OF_ONE_PAGE {
-        format!("many drivers need a smaller MTU: `ip link set dev {name} mtu {MTU_OF_ONE_PAGE}`")
-    } else if facts.receive_queues > 1 {
-        let half = facts.receive_queues / 2;
-        format!(
-            "some drivers need free channels: `ethtool -L {name} combined {half}`; others have no native XDP"
-        )
-    } else {
-        format!(
-            "some drivers need large receive offload off: `ethtool -K {name} lro off`; others have no native XDP"
-        )
-    }
-}
-
-fn run_state(loaded: &Loaded, rules: &RuleSet) -> RunState {
-    let ids = door_ids(rules.doors.iter().map(|door| door.name.as_str()));
-    let path = std::path::absolute(&loaded.path).unwrap_or_else(|_| loaded.path.clone());
-    RunState {
-        policy: "pass".to_owned(),
-        enforce: rules.enforce,
-        config: ConfigState { path, sha256: loaded.sha256.clone(), loaded_at: notice::now() },
-        doors: ids
-            .into_iter()
-            .zip(&rules.doors)
-            .map(|(id, door)| DoorState {
-                name: door.name.clone(),
-                id,
-                steps: door.steps.len(),
-                opens: door.opens.names(),
-                open_for_ms: door.open_for.map(|open_for| open_for.as_millis() as u64),
-                connections: door.connections,
-            })
-            .collect(),
     }
 }
 

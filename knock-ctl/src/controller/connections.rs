@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use knock_common::flow::{FiveTuple, FlowKind};
 use knock_common::port::{Port, Protocol};
-use knock_common::rules::{PortEntry, port_index};
+use knock_common::rules::{PortEntry, Rules, port_index};
 
 use crate::clock::boottime;
 use crate::datapath::{Begun, DatapathError, Maps};
@@ -35,8 +35,15 @@ pub(super) struct Imported {
     pub(super) left_out: usize,
 }
 
+impl Imported {
+    /// With what a later import of much the same connections came to.
+    pub(super) fn and(self, later: Self) -> Self {
+        Self { recorded: self.recorded.max(later.recorded), left_out: later.left_out }
+    }
+}
+
 /// Records every connection by way of a closed port, of this host's sockets and of its connection tracking.
-pub(super) fn import(maps: &Maps, ports: &ClosedPorts) -> Result<Imported, DatapathError> {
+pub(super) fn import(maps: &Maps, ports: &ClosedPorts, rules: &Rules) -> Result<Imported, DatapathError> {
     let mut flows = own_flows();
     match sockets::conntrack() {
         Ok(tracked) => flows.extend(tracked.iter().flat_map(|tracked| {
@@ -47,13 +54,13 @@ pub(super) fn import(maps: &Maps, ports: &ClosedPorts) -> Result<Imported, Datap
         })),
         Err(error) => log::warn!("connections that are forwarded here are not known: {error}"),
     }
-    record(maps, ports, &flows)
+    record(maps, ports, rules, &flows)
 }
 
 /// Renews the flows of connections whose sockets exist: they are not ended by time.
-pub(super) fn renew(maps: &Maps, ports: &ClosedPorts) -> Result<(), DatapathError> {
+pub(super) fn renew(maps: &Maps, ports: &ClosedPorts, rules: &Rules) -> Result<(), DatapathError> {
     let flows = own_flows().into_iter().filter(|flow| flow.kind == FlowKind::Tcp).collect();
-    record(maps, ports, &flows).map(|_| ())
+    record(maps, ports, rules, &flows).map(|_| ())
 }
 
 /// A connection that exists.
@@ -94,10 +101,10 @@ fn or_none<T>(found: Result<Vec<T>, SocketsError>) -> Vec<T> {
 fn record(
     maps: &Maps,
     ports: &ClosedPorts,
+    rules: &Rules,
     flows: &HashSet<ExistingFlow>,
 ) -> Result<Imported, DatapathError> {
     let now = boottime();
-    let rules = maps.active_rules()?;
     let mut imported = Imported::default();
     for ExistingFlow { kind, begun, ends } in flows {
         let protocol = if *kind == FlowKind::Udp { Protocol::Udp } else { Protocol::Tcp };

@@ -1,14 +1,15 @@
 //! Which doors are open for whom, and the commands that go with their opening and closing.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use knock_common::address::Address;
 use knock_common::rules::DoorId;
 use knock_common::time::{Boottime, Deadline};
 
-use crate::commands::{CommandKind, CommandOutcome, CommandRequest, CommandResult, CommandRunner};
+use crate::commands::{CommandKind, CommandOutcome, CommandRequest, CommandResult, CommandRunner, Limits};
 use crate::config::{Config, Door, OpenFor, Opens};
 use crate::journal::{Journal, OpenDoor as JournalledDoor, Opening, Record, StopDue};
 use crate::rules::door_ids;
@@ -32,6 +33,8 @@ struct OpenDoor {
 /// All open doors. A door is open while it has a valid grant or a stop command due.
 pub(super) struct Doors {
     config: HashMap<DoorId, Door>,
+    /// Doors that the configuration has no more, but that may be open still; they are in `config` too.
+    vanished: HashSet<DoorId>,
     open: BTreeMap<(Address, DoorId), OpenDoor>,
     journal: Journal,
     runner: CommandRunner,
@@ -44,9 +47,9 @@ pub(super) struct Doors {
 
 impl Doors {
     pub(super) fn new(config: &Config, journal: Journal, runner: CommandRunner) -> Self {
-        let ids = door_ids(config.doors.iter().map(|door| door.name.as_str()));
         Self {
-            config: ids.into_iter().zip(config.doors.iter().cloned()).collect(),
+            config: by_id(config),
+            vanished: HashSet::new(),
             open: BTreeMap::new(),
             journal,
             runner,
@@ -54,6 +57,36 @@ impl Doors {
             refused_stops: Vec::new(),
             notices: Vec::new(),
         }
+    }
+
+    /// Goes on with another configuration. Doors that it does not have stay as they are until [`Doors::forget_vanished`].
+    pub(super) fn reconfigure(&mut self, config: &Config) {
+        self.runner.set_limits(command_limits(config));
+        let before = std::mem::replace(&mut self.config, by_id(config));
+        for (id, door) in before {
+            // Two names may have had the same hash; then an identity can go from one door to another.
+            if self.config.get(&id).is_none_or(|new| new.name != door.name) {
+                self.config.entry(id).or_insert(door);
+                self.vanished.insert(id);
+            } else {
+                self.vanished.remove(&id);
+            }
+        }
+    }
+
+    /// Whether the configuration has it no more.
+    pub(super) fn has_vanished(&self, door: DoorId) -> bool {
+        self.vanished.contains(&door)
+    }
+
+    /// Closes the doors that the configuration has no more, as they were when it had them.
+    pub(super) fn forget_vanished(&mut self, config: &Config) {
+        let open: Vec<_> = self.open.keys().copied().filter(|(_, door)| self.has_vanished(*door)).collect();
+        for (source, door) in open {
+            self.close(source, door, "close");
+        }
+        self.vanished.clear();
+        self.config = by_id(config);
     }
 
     /// What happened since the last call.
@@ -293,6 +326,19 @@ impl Doors {
         if let Err(error) = self.journal.append(records) {
             log::error!("{error}; should the controller die now, a stop command may be lost or run twice");
         }
+    }
+}
+
+fn by_id(config: &Config) -> HashMap<DoorId, Door> {
+    let ids = door_ids(config.doors.iter().map(|door| door.name.as_str()));
+    ids.into_iter().zip(config.doors.iter().cloned()).collect()
+}
+
+/// How many commands a configuration lets run and wait.
+pub(super) fn command_limits(config: &Config) -> Limits {
+    Limits {
+        running: NonZeroUsize::new(config.limits.commands as usize).unwrap_or(NonZeroUsize::MIN),
+        queued: config.limits.queued_commands as usize,
     }
 }
 

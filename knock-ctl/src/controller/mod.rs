@@ -1,12 +1,19 @@
 //! The controller: puts rules in force, keeps watch, and runs commands. The filter works without it.
 
 mod bring_up;
+mod changes;
 mod completions;
 mod connections;
 mod doors;
+mod in_force;
+mod interfaces;
 mod kernel;
 mod notice;
+mod openings;
 mod perf;
+mod protocols;
+mod reload;
+mod requests;
 mod socket;
 mod trace;
 mod watch;
@@ -16,12 +23,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
-use crate::config::{self, Mode};
+use crate::config::{self, ConfigErrors, Loaded, Mode};
 use crate::datapath::Variant;
 use crate::runtime::RuntimeDirectory;
 
 pub use notice::Notice;
-pub use socket::{Request, SocketError, ask, follow_events};
+pub use socket::{ReloadOptions, Report, Request, SocketError, ask, follow_events};
 
 /// What `attach` was called with.
 #[derive(Clone, Debug)]
@@ -37,26 +44,34 @@ pub struct Options {
     pub trace: bool,
 }
 
+impl Options {
+    /// Reads the configuration, over which the command line has its say.
+    fn load(&self) -> Result<Loaded, ConfigErrors> {
+        let mut loaded = config::load(&self.config)?;
+        loaded.config.filter.enforce &= !self.audit;
+        if let Some(mode) = self.mode {
+            loaded.config.filter.mode = mode;
+        }
+        Ok(loaded)
+    }
+}
+
 /// Attaches the filter and stays as its controller, until it is told to end.
-pub fn run(options: &Options) -> Result<ExitCode> {
-    let mut loaded = config::load(&options.config)?;
+pub fn run(options: Options) -> Result<ExitCode> {
+    let loaded = options.load()?;
     for warning in &loaded.warnings {
         log::warn!("{warning}");
     }
-    loaded.config.filter.enforce &= !options.audit;
-    if let Some(mode) = options.mode {
-        loaded.config.filter.mode = mode;
-    }
     bring_up::require_privilege()?;
     kernel::require_kernel()?;
-    let interfaces = bring_up::interfaces(&options.interfaces, &loaded.config.filter)?;
+    let names = interfaces::named(&options.interfaces, &loaded.config.filter)?;
     let variant = if options.trace { Variant::Trace } else { Variant::Plain };
-    let attached = bring_up::bring_up(loaded, &interfaces, variant)?;
+    let attached = bring_up::bring_up(loaded, &names, variant)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the controller's event loop")?;
-    runtime.block_on(watch::watch(attached))
+    runtime.block_on(watch::watch(options, attached))
 }
 
 /// Takes the filter off without a controller. No names: everywhere.
@@ -69,9 +84,9 @@ pub fn detach_alone(names: &[String]) -> Result<Vec<String>> {
     }
     let attached = pins.linked_interfaces();
     let mut taken_off = Vec::new();
-    for index in bring_up::indices(names, &attached)? {
+    for index in interfaces::indices(names, &attached)? {
         detach(&pins, index)?;
-        taken_off.push(bring_up::interface_name(index));
+        taken_off.push(interfaces::name_of(index));
     }
     if pins.linked_interfaces().is_empty() {
         pins.remove()?;

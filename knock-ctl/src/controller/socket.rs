@@ -15,6 +15,8 @@ use crate::runtime::RuntimeDirectory;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long it may take to read, compile and write a whole configuration.
+const PATIENCE_FOR_RELOAD: Duration = Duration::from_secs(120);
 /// Longest line that is read from a client, in bytes.
 const LINE_MAX: usize = 64 << 10;
 
@@ -25,16 +27,49 @@ pub enum Request {
     Detach { interfaces: Vec<String> },
     /// Grants were changed: look at them now.
     Reconcile,
+    /// Take the configuration anew.
+    Reload(ReloadOptions),
     /// Send every event from now on, a line each.
     Events,
+}
+
+impl Request {
+    const fn patience(&self) -> Duration {
+        match self {
+            Self::Reload(_) => PATIENCE_FOR_RELOAD,
+            _ => PATIENCE,
+        }
+    }
+}
+
+/// How a configuration is to be taken anew.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReloadOptions {
+    /// Only tell what would change.
+    pub dry_run: bool,
+}
+
+/// What was done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    pub lines: Vec<String>,
+    pub warnings: Vec<String>,
+}
+
+impl Report {
+    pub(super) fn of(lines: Vec<String>) -> Self {
+        Self { lines, warnings: Vec::new() }
+    }
 }
 
 /// What a request came to: what was done, or why it could not be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Reply {
-    Done(Vec<String>),
+    Done(Report),
     Failed(String),
+    /// What is wrong in the configuration, an error each.
+    Rejected(Vec<String>),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +82,9 @@ pub enum SocketError {
     Garbled(String),
     #[error("{0}")]
     Refused(String),
+    /// Holds each error in the configuration.
+    #[error("the configuration is rejected: {}", .0.join("; "))]
+    Rejected(Vec<String>),
 }
 
 /// A request that waits for the controller's reply.
@@ -58,14 +96,15 @@ pub(super) struct Pending {
 }
 
 /// Asks the controller of this network namespace, and waits for its answer.
-pub fn ask(directory: &RuntimeDirectory, request: &Request) -> Result<Vec<String>, SocketError> {
+pub fn ask(directory: &RuntimeDirectory, request: &Request) -> Result<Report, SocketError> {
     let mut lines = send(directory, request)?;
-    lines.get_ref().set_read_timeout(Some(PATIENCE)).map_err(io(directory))?;
+    lines.get_ref().set_read_timeout(Some(request.patience())).map_err(io(directory))?;
     let mut line = String::new();
     lines.read_line(&mut line).map_err(io(directory))?;
     match serde_json::from_str(&line) {
         Ok(Reply::Done(what)) => Ok(what),
         Ok(Reply::Failed(reason)) => Err(SocketError::Refused(reason)),
+        Ok(Reply::Rejected(errors)) => Err(SocketError::Rejected(errors)),
         Err(_) => Err(SocketError::Garbled(line)),
     }
 }

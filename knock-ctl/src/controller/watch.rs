@@ -1,33 +1,30 @@
 //! The controller's loop: it notices what the kernel program has done, and does what is due.
 
-use std::collections::HashSet;
 use std::fs;
-use std::num::NonZeroUsize;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use knock_common::address::Address;
-use knock_common::event::{Event, EventKind, Refusal};
-use knock_common::grant::Granted;
-use knock_common::rules::{DoorId, steps_taken};
-use knock_common::time::{Boottime, Deadline};
+use knock_common::event::{Event, EventKind};
+use knock_common::rules::steps_taken;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{broadcast, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::bring_up::{Attached, indices, interface_name};
-use super::connections::{self, ClosedPorts};
-use super::doors::Doors;
+use super::bring_up::Attached;
+use super::connections;
+use super::doors::{Doors, command_limits};
+use super::in_force::InForce;
 use super::notice::Notice;
 use super::perf::{self, Signal};
-use super::socket::{self, Pending, Reply, Request};
-use super::{completions, trace};
+use super::protocols::SeenProtocols;
+use super::{Options, socket, trace};
 use crate::clock::boottime;
-use crate::commands::{CommandRunner, Limits};
-use crate::datapath::{Maps, Pins, Variant, detach};
+use crate::commands::CommandRunner;
+use crate::datapath::{Maps, Pins, Program, Variant};
+use crate::interface::AddressWatch;
 use crate::journal::Journal;
 use crate::runtime::{Position, RuntimeDirectory};
 use crate::sockets;
@@ -36,25 +33,28 @@ use crate::sockets;
 const LOOK: Duration = Duration::from_secs(1);
 /// How often it holds the open doors against the whole table of grants, in looks: completions and deadlines tell of nearly
 /// everything, and a large table takes a while to read.
-const RECONCILE_EVERY: u64 = 10;
+pub(super) const RECONCILE_EVERY: u64 = 10;
 /// How often it renews the flows of connections whose sockets exist, in looks.
 const RENEW_EVERY: u64 = 60;
 /// Followers of events that fall this far behind lose some.
 const NOTICES: usize = 4096;
 /// How long the stop commands may take that a detached filter leaves due.
 const LAST_COMMANDS: Duration = Duration::from_secs(60);
-/// A grant older than this was opened under an earlier controller.
-const FRESH_SECONDS: u32 = 10;
 
-struct Watch {
-    maps: Maps,
-    pins: Pins,
-    directory: RuntimeDirectory,
-    protected: ClosedPorts,
-    doors: Doors,
-    position: Position,
+/// The controller at work.
+pub(super) struct Watch {
+    /// What `attach` was called with.
+    pub(super) options: Options,
+    pub(super) program: Program,
+    pub(super) maps: Maps,
+    pub(super) pins: Pins,
+    pub(super) directory: RuntimeDirectory,
+    pub(super) in_force: InForce,
+    pub(super) doors: Doors,
+    pub(super) position: Position,
     notices: broadcast::Sender<Notice>,
-    looks: u64,
+    protocols: SeenProtocols,
+    pub(super) looks: u64,
 }
 
 /// Why the loop ends.
@@ -65,8 +65,8 @@ enum End {
     Detached(oneshot::Receiver<()>),
 }
 
-pub(super) async fn watch(attached: Attached) -> Result<ExitCode> {
-    let Attached { config, mut program, maps, pins, directory, lock, protected } = attached;
+pub(super) async fn watch(options: Options, attached: Attached) -> Result<ExitCode> {
+    let Attached { in_force, mut program, maps, pins, directory, lock } = attached;
     let _lock = lock;
     if program.variant() == Variant::Trace {
         trace::print(program.ebpf_mut()).context("cannot read what the kernel program logs")?;
@@ -74,13 +74,10 @@ pub(super) async fn watch(attached: Attached) -> Result<ExitCode> {
     let mut signals = perf::signals(program.take_perf_events()?);
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     let (journal, left_open) = Journal::open(&journal_path(&pins)?)?;
-    let limits = Limits {
-        running: NonZeroUsize::new(config.limits.commands as usize).unwrap_or(NonZeroUsize::MIN),
-        queued: config.limits.queued_commands as usize,
-    };
-    let (runner, mut outcomes) = CommandRunner::new(limits);
-    let mut doors = Doors::new(&config, journal, runner);
+    let (runner, mut outcomes) = CommandRunner::new(command_limits(&in_force.config));
+    let mut doors = Doors::new(&in_force.config, journal, runner);
     doors.resume(left_open);
     let (notices, _) = broadcast::channel(NOTICES);
     let mut requests = socket::serve(&directory, notices.clone())?;
@@ -88,7 +85,20 @@ pub(super) async fn watch(attached: Attached) -> Result<ExitCode> {
         log::warn!("{error}");
         Position::default()
     });
-    let mut watch = Watch { maps, pins, directory, protected, doors, position, notices, looks: 0 };
+    let mut addresses = AddressWatch::new()?;
+    let mut watch = Watch {
+        options,
+        program,
+        maps,
+        pins,
+        directory,
+        in_force,
+        doors,
+        position,
+        notices,
+        protocols: SeenProtocols::default(),
+        looks: 0,
+    };
     watch.look()?;
     log::info!("watching; the filter stays on when this ends, `knock-ctl detach` takes it off");
 
@@ -99,6 +109,11 @@ pub(super) async fn watch(attached: Attached) -> Result<ExitCode> {
         tokio::select! {
             _ = interrupt.recv() => break End::Leave,
             _ = terminate.recv() => break End::Leave,
+            _ = hangup.recv() => watch.reload_by_signal(),
+            changed = addresses.changed() => {
+                changed?;
+                watch.follow_addresses()?;
+            }
             _ = look.tick() => watch.look()?,
             Some(signal) = signals.recv() => watch.take(signal)?,
             Some(outcome) = outcomes.recv() => watch.doors.ended(outcome),
@@ -155,7 +170,7 @@ fn journal_path(pins: &Pins) -> Result<PathBuf> {
 
 impl Watch {
     /// Looks at everything that a signal could have told of, and was not.
-    fn look(&mut self) -> Result<()> {
+    pub(super) fn look(&mut self) -> Result<()> {
         match sockets::listeners() {
             Ok(ports) => {
                 self.maps.set_listeners(ports.into_iter().map(|port| (port.protocol, port.number.get())));
@@ -163,11 +178,13 @@ impl Watch {
             Err(error) => log::warn!("listening sockets are not known: {error}"),
         }
         if self.looks.is_multiple_of(RENEW_EVERY) && self.looks > 0 {
-            connections::renew(&self.maps, &self.protected)?;
+            connections::renew(&self.maps, &self.in_force.protected, &self.in_force.rules)?;
         }
+        self.protocols.look(&self.maps)?;
         self.read_completions()?;
         if self.looks.is_multiple_of(RECONCILE_EVERY) {
             self.reconcile()?;
+            self.follow_addresses()?;
         }
         self.looks += 1;
         self.close_due()?;
@@ -183,7 +200,7 @@ impl Watch {
     }
 
     /// It is no error that nobody follows.
-    fn tell(&self, notice: Notice) {
+    pub(super) fn tell(&self, notice: Notice) {
         let _ = self.notices.send(notice);
     }
 
@@ -219,104 +236,10 @@ impl Watch {
         }
     }
 
-    fn read_completions(&mut self) -> Result<()> {
-        let batch = completions::read(&self.maps, &self.position)?;
-        if batch.lost > 0 {
-            log::warn!("{} completions were overwritten before they were read", batch.lost);
-            self.tell(Notice::new("lost").count(batch.lost));
-            self.looks = self.looks.next_multiple_of(RECONCILE_EVERY);
-        }
-        if batch.position != self.position {
-            // Before anything is run, so that nothing runs twice.
-            batch.position.save(&self.directory)?;
-            self.position = batch.position;
-        }
-        for event in &batch.events {
-            self.complete(event)?;
-        }
-        Ok(())
-    }
-
-    fn complete(&mut self, event: &Event) -> Result<()> {
-        let (source, door) = (event.source, event.door);
-        let time = Boottime::from_nanoseconds(event.time);
-        let deadline = Deadline::from_nanoseconds(event.deadline);
-        match EventKind::from_number(event.kind) {
-            Some(EventKind::Open) => {
-                let deadline = (deadline != Deadline::PASSED).then_some(deadline);
-                self.close_if_over(source, door, time)?;
-                self.doors.completed(source, door, time, deadline, boottime());
-            }
-            Some(EventKind::Refresh) => self.doors.refreshed(source, door, deadline),
-            Some(EventKind::Close) => {
-                // It may have been opened again since.
-                if self.valid_grant(source, door, boottime())?.is_none() {
-                    self.doors.close(source, door, "close");
-                }
-            }
-            Some(EventKind::GrantRefused) => {
-                let name = self.doors.name(door);
-                let reason = match event.detail {
-                    detail if detail == Refusal::SourceFull as u32 => "this source holds 8 grants already",
-                    _ => "the table of grants is full; raise limits.grants",
-                };
-                log::warn!("{source}: {name}: the sequence is complete, but the grant is refused: {reason}");
-                self.tell(Notice::of("grant_refused", source.to_ip(), &name).reason(reason));
-            }
-            Some(EventKind::Stage | EventKind::SourceHeld) | None => {}
-        }
-        Ok(())
-    }
-
-    /// A door that opens although it is open by what is known here was closed in between.
-    fn close_if_over(&mut self, source: Address, door: DoorId, now: Boottime) -> Result<()> {
-        if self.doors.due(now).contains(&(source, door)) {
-            self.doors.close(source, door, "expire");
-        }
-        Ok(())
-    }
-
-    /// Holds the open doors against the table of grants, which is the truth.
-    fn reconcile(&mut self) -> Result<()> {
-        let now = boottime();
-        let mut granted = HashSet::new();
-        for grants in self.maps.all_grants()? {
-            for grant in grants.all().iter().filter(|grant| !grant.deadline().passed(now)) {
-                let Granted::Door(door) = grant.granted() else {
-                    continue;
-                };
-                granted.insert((grants.source(), door));
-                let age = now.seconds().saturating_sub(grant.granted_at());
-                // What is there at the first look and was not among the completions, an earlier controller has dealt with.
-                let fresh = (age <= FRESH_SECONDS && self.looks > 0).then_some(now);
-                self.doors.note_grant(grants.source(), door, grant.deadline(), fresh);
-            }
-        }
-        for (source, door) in self.doors.granted() {
-            if !granted.contains(&(source, door)) {
-                let event = if self.doors.due(now).contains(&(source, door)) { "expire" } else { "close" };
-                self.doors.close(source, door, event);
-            }
-        }
-        Ok(())
-    }
-
-    fn valid_grant(&self, source: Address, door: DoorId, now: Boottime) -> Result<Option<Deadline>> {
-        let Some(grants) = self.maps.grants_of(&source)? else {
-            return Ok(None);
-        };
-        let grant = grants.all().iter().find(|grant| grant.granted() == Granted::Door(door));
-        Ok(grant.map(|grant| grant.deadline()).filter(|deadline| !deadline.passed(now)))
-    }
-
-    /// Closes what is due, unless the table of grants says that it was extended.
-    fn close_due(&mut self) -> Result<()> {
-        let now = boottime();
-        for (source, door) in self.doors.due(now) {
-            match self.valid_grant(source, door, now)? {
-                Some(deadline) => self.doors.extend(source, door, deadline),
-                None => self.doors.close(source, door, "expire"),
-            }
+    /// Addresses of this machine have come or gone.
+    fn follow_addresses(&mut self) -> Result<()> {
+        if let Some(destinations) = self.in_force.local_destinations()? {
+            self.maps.follow_destinations(&destinations)?;
         }
         Ok(())
     }
@@ -331,48 +254,5 @@ impl Watch {
             None => LOOK,
         };
         Instant::now() + wait.min(LOOK)
-    }
-
-    /// Answers a request. `Some`: the filter is off everywhere.
-    fn answer(&mut self, pending: Pending) -> Result<Option<oneshot::Receiver<()>>> {
-        let Pending { request, reply, written } = pending;
-        let mut over = false;
-        let answer = match request {
-            Request::Detach { interfaces } => match self.detach(&interfaces) {
-                Ok(names) => {
-                    over = self.pins.linked_interfaces().is_empty();
-                    if over {
-                        for (source, door) in self.doors.all() {
-                            self.doors.close(source, door, "close");
-                        }
-                        self.pins.remove()?;
-                        self.directory.clear();
-                    }
-                    Reply::Done(names)
-                }
-                Err(error) => Reply::Failed(format!("{error:#}")),
-            },
-            Request::Reconcile => {
-                self.looks = self.looks.next_multiple_of(RECONCILE_EVERY);
-                self.look()?;
-                Reply::Done(Vec::new())
-            }
-            Request::Events => Reply::Failed("events are streamed, not answered".to_owned()),
-        };
-        // Who asked may be gone.
-        let _ = reply.send(answer);
-        Ok(over.then_some(written))
-    }
-
-    fn detach(&mut self, names: &[String]) -> Result<Vec<String>> {
-        let attached = self.pins.linked_interfaces();
-        let mut taken_off = Vec::new();
-        for index in indices(names, &attached)? {
-            let name = interface_name(index);
-            detach(&self.pins, index)?;
-            log::info!("{name}: detached");
-            taken_off.push(name);
-        }
-        Ok(taken_off)
     }
 }

@@ -1,7 +1,9 @@
 //! The kernel side as the controller sees it: the embedded program, its maps, its pins and its links.
 
 pub mod bpffs;
+mod change;
 mod counters;
+mod egress;
 mod error;
 mod grant_table;
 mod mapped;
@@ -13,7 +15,9 @@ mod program;
 mod sizes;
 mod write;
 
+pub use change::Unconfirmed;
 pub use counters::PacketCounters;
+pub use egress::EgressHook;
 pub use error::DatapathError;
 pub use maps::{Begun, Maps, TableUse};
 pub use object::is_embedded;

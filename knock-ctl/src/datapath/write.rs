@@ -8,11 +8,12 @@ use aya::maps::lpm_trie::Key;
 use aya::maps::{HashMap, MapData, MapError};
 use knock_common::address::Address;
 use knock_common::rules::{
-    DoorKey, EdgeKey, HitKey, LAYOUT_VERSION, OccurrenceKey, PORT_ENTRIES, RelationKey, Slot, StateKey,
-    TargetKey, TrustedKey,
+    DoorKey, EdgeKey, HitKey, LAYOUT_VERSION, NO_RULES, OccurrenceKey, PORT_ENTRIES, RelationKey, Slot,
+    StateKey, TargetKey, TrustedKey,
 };
 
 use super::DatapathError;
+use super::change::Unconfirmed;
 use super::maps::Maps;
 use super::pod::Shared;
 use crate::rules::{Compiled, PreviousStates};
@@ -23,11 +24,12 @@ const LAST_RUN: Duration = Duration::from_millis(10);
 impl Maps {
     /// The numbers of the states that attempts may be in.
     pub fn states(&self) -> Result<PreviousStates, DatapathError> {
-        let active = self.control()?.active_slot;
+        let idle = self.idle_slot()?;
         let mut states = StdHashMap::new();
         for entry in self.states.iter() {
             let (key, state) = entry.map_err(DatapathError::map("STATES"))?;
-            if key.0.slot == active {
+            // Attempts may be in states of the rules before these, too.
+            if key.0.slot != idle || !states.contains_key(&state.0.identity) {
                 states.insert(state.0.identity, key.0.state);
             }
         }
@@ -36,8 +38,18 @@ impl Maps {
 
     /// Makes `compiled` the rules that hold, from one packet to the next. On an error the rules before go on to hold.
     pub fn put_into_force(&mut self, compiled: &Compiled) -> Result<(), DatapathError> {
+        self.put_into_force_until(compiled, None)
+    }
+
+    /// As [`Maps::put_into_force`], until the time that `unconfirmed` tells. The slot that it falls back to must be the one in
+    /// force.
+    pub fn put_into_force_until(
+        &mut self,
+        compiled: &Compiled,
+        unconfirmed: Option<Unconfirmed>,
+    ) -> Result<(), DatapathError> {
         let mut control = self.control()?;
-        let slot = control.active_slot ^ 1;
+        let slot = self.idle_slot()?;
         self.check_room(compiled)?;
         std::thread::sleep(LAST_RUN);
         self.clear(slot)?;
@@ -45,6 +57,8 @@ impl Maps {
         control.active_slot = slot;
         control.layout_version = LAYOUT_VERSION;
         control.generation += 1;
+        control.confirm_by = unconfirmed.map_or(0, |change| change.until.nanoseconds());
+        control.fallback = unconfirmed.map_or(NO_RULES, |change| change.fallback_number());
         self.set_control(control)
     }
 
@@ -65,7 +79,8 @@ impl Maps {
         Ok(())
     }
 
-    fn check_room(&self, compiled: &Compiled) -> Result<(), DatapathError> {
+    /// Whether there is room for `compiled` in the maps.
+    pub fn check_room(&self, compiled: &Compiled) -> Result<(), DatapathError> {
         // Both slots share a map.
         let room = self.sizes().rules as usize / 2;
         for (name, needed) in compiled.entries() {

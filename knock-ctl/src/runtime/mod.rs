@@ -9,6 +9,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use knock_common::rules::Slot;
+
 pub use lock::{ControllerLock, running_controller};
 pub use position::Position;
 pub use state::{ConfigState, DoorState, RunState};
@@ -48,7 +50,7 @@ impl RuntimeDirectory {
 
     /// Forgets what was in force; what was pinned is gone.
     pub fn clear(&self) {
-        for path in [self.state_file(), self.position_file()] {
+        for path in [self.state_file(0), self.state_file(1), self.position_file()] {
             // Nobody reads it without pins.
             let _ = fs::remove_file(path);
         }
@@ -62,8 +64,9 @@ impl RuntimeDirectory {
         self.0.join("control")
     }
 
-    pub fn state_file(&self) -> PathBuf {
-        self.0.join("state.json")
+    /// Of the rules in one of the two slots.
+    pub fn state_file(&self, slot: Slot) -> PathBuf {
+        self.0.join(format!("state-{slot}.json"))
     }
 
     pub fn position_file(&self) -> PathBuf {

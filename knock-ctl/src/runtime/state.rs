@@ -1,11 +1,11 @@
-//! What the controller has put in force, for commands that run while it does, or after it.
+//! What the controller has put into force, for commands that run while it does, or after it.
 
 use std::collections::HashMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use knock_common::rules::DoorId;
+use knock_common::rules::{DoorId, Slot};
 use serde::{Deserialize, Serialize};
 
 use super::{RuntimeDirectory, RuntimeError, replace_file};
@@ -43,9 +43,9 @@ pub struct DoorState {
 }
 
 impl RunState {
-    /// `None`: no controller has run here since the machine came up.
-    pub fn load(directory: &RuntimeDirectory) -> Result<Option<Self>, RuntimeError> {
-        let path = directory.state_file();
+    /// What is known of the rules in `slot`; `None`: no controller has put any there since the machine came up.
+    pub fn load(directory: &RuntimeDirectory, slot: Slot) -> Result<Option<Self>, RuntimeError> {
+        let path = directory.state_file(slot);
         match fs::read(&path) {
             Ok(content) => serde_json::from_slice(&content)
                 .map(Some)
@@ -55,8 +55,8 @@ impl RunState {
         }
     }
 
-    pub fn save(&self, directory: &RuntimeDirectory) -> Result<(), RuntimeError> {
-        let path = directory.state_file();
+    pub fn save(&self, directory: &RuntimeDirectory, slot: Slot) -> Result<(), RuntimeError> {
+        let path = directory.state_file(slot);
         let content = serde_json::to_vec_pretty(self)
             .map_err(|source| RuntimeError::Garbled { path: path.clone(), source })?;
         replace_file(&path, &content)

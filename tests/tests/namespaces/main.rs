@@ -2,13 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
+mod addresses;
 mod at_once;
 mod commands;
 mod doors;
 mod established;
+mod evasion;
 mod exceptions;
 mod floods;
+mod no_clue;
 mod refusals;
+mod reload;
 mod scans;
 mod site;
 mod systems;

@@ -1,9 +1,14 @@
 //! `status` for people.
 
+use std::time::Duration;
+
 use knock_common::reason::Verdict;
 
-use super::report::{Attachment, ConfigReport, CountersReport, InterfaceReport, StatusReport, TablesReport};
+use super::report::{
+    Attachment, ConfigReport, CountersReport, HeldReport, InterfaceReport, StatusReport, TablesReport,
+};
 use crate::cli::output;
+use crate::config::duration::format_duration;
 
 impl StatusReport {
     /// Several lines, the last one ended too.
@@ -18,9 +23,14 @@ impl StatusReport {
             text += &output::table(["DOOR", "STEPS", "OPENS", "OPENED"], rows);
         }
         if self.enforce.is_some() {
-            let TablesReport { grants, attempts, flows } = &self.tables;
+            let TablesReport { grants, attempts, flows, outgoing } = &self.tables;
             // A source can hold several grants.
-            let tables = [("grants", grants, " sources"), ("attempts", attempts, ""), ("flows", flows, "")];
+            let tables = [
+                ("grants", grants, " sources"),
+                ("attempts", attempts, ""),
+                ("flows", flows, ""),
+                ("outgoing", outgoing, ""),
+            ];
             let rows = tables.map(|(name, table, unit)| {
                 [name.to_owned(), table.used.to_string(), format!("{}{unit}", table.max)]
             });
@@ -51,6 +61,7 @@ impl StatusReport {
             lines.push(("Enforced", "no: nothing is dropped, what would be is counted".to_owned()));
         }
         lines.extend(self.config.iter().map(|config| ("Config", loaded(config))));
+        lines.extend(self.held.iter().map(|held| ("Held", until_released(held))));
         if self.enforce.is_some() {
             lines.push(("Packets", packets(&self.counters)));
         }
@@ -61,6 +72,11 @@ impl StatusReport {
 fn on(interface: &InterfaceReport) -> String {
     let InterfaceReport { name, index, mode, program_id } = interface;
     format!("{name} (index {index}), {mode}, program {program_id}")
+}
+
+fn until_released(held: &HeldReport) -> String {
+    let left = Duration::from_secs(held.expires_in_ms.div_ceil(1000));
+    format!("{} for scanning, for {}", held.address, format_duration(left))
 }
 
 fn loaded(config: &ConfigReport) -> String {
@@ -98,6 +114,7 @@ Attached    eth0 (index 2), native, program 41
 Controller  process 812
 Policy      pass
 Config      /etc/knock/knock.toml, loaded 2026-11-21T06:37:00Z
+Held        203.0.113.9 for scanning, for 599s
 Packets     1234 passed (public 1200, would_drop 34), 99 dropped (malformed 1, no_grant 98)
 
 DOOR  STEPS  OPENS   OPENED
@@ -108,6 +125,7 @@ TABLE     USED  ROOM FOR
 grants    1     65536 sources
 attempts  7     2097152
 flows     0     262144
+outgoing  3     262144
 ";
         assert_eq!(report().to_text(), expected);
     }

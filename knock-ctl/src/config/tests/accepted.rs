@@ -5,6 +5,7 @@ use knock_common::port::{Port, PortRange, Protocol};
 
 use super::super::*;
 use super::accepted;
+use crate::rules::Policy;
 
 const MINIMAL: &str = r#"
 [doors.ssh]
@@ -33,10 +34,14 @@ fn minimal() -> Config {
         filter: Filter {
             interfaces: vec![],
             mode: Mode::Auto,
+            policy: Policy::Pass,
             enforce: true,
             public: vec![],
             protected: vec![],
             trusted: vec![],
+            protocols: vec![],
+            ping: true,
+            destinations: vec![],
             strict: true,
             established: Established::Keep,
         },
@@ -66,8 +71,14 @@ fn minimal() -> Config {
             commands: 16,
             queued_commands: 1024,
         },
-        timeouts: Timeouts { tcp_established: seconds(432_000), tcp_closing: seconds(120) },
+        timeouts: Timeouts {
+            tcp_established: seconds(432_000),
+            tcp_closing: seconds(120),
+            udp: seconds(180),
+            icmp: seconds(30),
+        },
         log: Log { stages: false },
+        scanners: None,
     }
 }
 
@@ -133,10 +144,14 @@ fn every_setting_can_be_set() {
 [filter]
 interfaces = ["eth0", "default", "eth0"]
 mode = "native"
+policy = "drop"
 enforce = false
 public = ["80/tcp", "443/udp"]
 protected = ["8000-8100/tcp"]
 trusted = ["192.0.2.0/24", "::ffff:192.0.2.9", "2001:db8::/32", { from = "192.0.2.10", to = ["9100/tcp"] }, { from = "10.0.0.0/8", to = ["any"] }]
+protocols = ["esp", 253, "ESP", "112"]
+ping = false
+destinations = ["local", "203.0.113.5", "::ffff:203.0.113.6", "2001:db8::5", "local"]
 strict = false
 established = "cut"
 [doors.open]
@@ -168,16 +183,25 @@ queued_commands = 5
 [timeouts]
 tcp_established = "1d"
 tcp_closing = 1
+udp = "1m"
+icmp = "5s"
 [log]
 stages = true
+[scanners]
+ports = 1024
+within = "500ms"
+hold = "1d"
+include_public = true
 "#;
     let range = |protocol, first, last| PortRange::new(protocol, first, last).unwrap();
     let trusted = |from: &str, to| Trusted { from: from.parse().unwrap(), to };
+    let address = |text: &str| Destination::Address(text.parse().unwrap());
     let Door { commands: no_commands, .. } = minimal().doors.remove(0);
     let expected = Config {
         filter: Filter {
             interfaces: vec![Interface::Named("eth0".to_owned()), Interface::Default],
             mode: Mode::Native,
+            policy: Policy::Drop,
             enforce: false,
             public: vec![tcp(80).into(), udp(443).into()],
             protected: vec![range(Protocol::Tcp, 8000, 8100)],
@@ -187,6 +211,14 @@ stages = true
                 trusted("2001:db8::/32", Opens::Any),
                 trusted("192.0.2.10/32", Opens::Ports(vec![tcp(9100).into()])),
                 trusted("10.0.0.0/8", Opens::Any),
+            ],
+            protocols: [50, 253, 112].map(|number| IpProtocol::new(number).unwrap()).to_vec(),
+            ping: false,
+            destinations: vec![
+                Destination::Local,
+                address("203.0.113.5"),
+                address("203.0.113.6"),
+                address("2001:db8::5"),
             ],
             strict: false,
             established: Established::Cut,
@@ -229,8 +261,19 @@ stages = true
             },
         ],
         limits: Limits { attempts: 1, grants: 2, flows: 3, commands: 4, queued_commands: 5 },
-        timeouts: Timeouts { tcp_established: seconds(86_400), tcp_closing: seconds(1) },
+        timeouts: Timeouts {
+            tcp_established: seconds(86_400),
+            tcp_closing: seconds(1),
+            udp: seconds(60),
+            icmp: seconds(5),
+        },
         log: Log { stages: true },
+        scanners: Some(ScannersRule {
+            ports: 1024,
+            within: Duration::from_millis(500),
+            hold: seconds(86_400),
+            include_public: true,
+        }),
     };
     assert_eq!(accepted(text).config, expected);
 }
@@ -259,50 +302,4 @@ fn the_sequence_is_in_no_debug_output() {
 fn windows_line_ends_and_a_byte_order_mark_do_not_matter() {
     let text = format!("\u{feff}{}", MINIMAL.replace('\n', "\r\n"));
     assert_eq!(accepted(&text).config, minimal());
-}
-
-#[test]
-fn the_description_says_what_the_file_means_and_no_sequence() {
-    let text = r#"
-[filter]
-interfaces = ["eth0"]
-public = ["443/tcp", "80/tcp"]
-protected = ["8000-8100/tcp", "80/tcp"]
-trusted = ["192.0.2.0/24", { from = "198.51.100.1", to = ["9100/tcp"] }]
-established = "cut"
-[doors.ssh]
-sequence = [31207, "5481/udp", 60122]
-tcpflags = "syn"
-opens = ["22/tcp", "60000-60010/udp"]
-connections = 1
-run_as = "nobody"
-start_command = ["logger", "%IP%"]
-[doors.close]
-sequence = [31208]
-seq_timeout = "2m"
-revokes = ["ssh"]
-start_command = "echo\none"
-stop_command = "echo two"
-stop_command_6 = ""
-"#;
-    let expected = "\
-Filters: eth0.
-Closed: 22/tcp, 8000-8100/tcp, 60000-60010/udp. Other ports are left as they are.
-Always open: 443/tcp, 80/tcp.
-Need not knock: 192.0.2.0/24, 198.51.100.1/32 (only for 9100/tcp).
-
-Door ssh: 3 knocks within 10s, TCP flags syn.
-  Opens 22/tcp, 60000-60010/udp to the source for 30s, for 1 connection; connections made meanwhile end then.
-  Runs when it opens, [\"logger\", \"%IP%\"]
-  Commands run as nobody and are ended after 30s.
-
-Door close: 1 knock within 2m.
-  Takes from the source what it has by ssh.
-  Runs when it opens, by the shell: echo\\none
-  Runs 10s later for IPv4 sources, by the shell: echo two
-  Commands run as the controller's user and are ended after 30s.
-
-Kernel memory: at most 64 MiB for these limits.
-";
-    assert_eq!(describe::describe(&accepted(text).config, 64 << 20), expected);
 }

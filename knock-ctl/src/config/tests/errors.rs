@@ -13,7 +13,7 @@ fn refused_in_door(line: &str, expected: &str) {
     refused(&format!("[doors.ssh]\n{sequence}\n{opens}\n{line}\n"), &[&format!("4:{expected}")]);
 }
 
-fn refused_in(section: &str, line: &str, expected: &str) {
+pub(super) fn refused_in(section: &str, line: &str, expected: &str) {
     refused(&format!("[{section}]\n{line}\n"), &[&format!("2:{expected}")]);
 }
 
@@ -31,7 +31,7 @@ fn unknown_keys_name_the_nearest_known_one() {
         "policy = \"pass\"\n",
         &[
             "1:1: unknown key \"policy\" outside any section; known here: include, filter, door_defaults, doors, \
-         limits, timeouts, log",
+         limits, timeouts, log, scanners",
         ],
     );
     let trusted = "trusted = [{ from = \"192.0.2.1\", too = [] }]";
@@ -159,6 +159,7 @@ fn values_of_the_wrong_kind_say_what_belongs_there() {
     }
     for (line, expected) in [
         ("mode = \"xdp\"", "8: mode: \"xdp\" is not known here; write \"auto\" or \"native\" or \"generic\""),
+        ("policy = \"deny\"", "10: policy: \"deny\" is not known here; write \"pass\" or \"drop\""),
         ("established = \"kill\"", "15: established: \"kill\" is not known here; write \"keep\" or \"cut\""),
         (
             "interfaces = [\"an-interface-of-16\"]",
@@ -209,6 +210,12 @@ fn values_of_the_wrong_kind_say_what_belongs_there() {
         "tcp_closing = \"500ms\"",
         "15: tcp_closing: this duration is out of range; write one from 1s to 365d",
     );
+    refused_in("timeouts", "udp = 0", "7: udp: this duration is out of range; write one from 1s to 365d");
+    refused_in(
+        "timeouts",
+        "icmp = \"366d\"",
+        "8: icmp: this duration is out of range; write one from 1s to 365d",
+    );
     refused(
         "doors = 5\n",
         &["1:1: doors: this must be a section, not a number; write [doors] on a line of its own"],
@@ -239,23 +246,15 @@ fn values_of_the_wrong_kind_say_what_belongs_there() {
 fn what_this_version_cannot_honour_is_refused_at_its_line() {
     let no = "not available in this version of knock-ctl";
     for (section, line, cure) in [
-        ("filter", "policy = \"drop\"", "leave it out or write \"pass\""),
-        ("filter", "protocols = [\"esp\"]", "leave it out or write []"),
-        ("filter", "ping = false", "leave it out or write true"),
-        ("filter", "destinations = [\"local\"]", "leave it out or write []"),
-        ("timeouts", "udp = \"181s\"", "leave it out or write \"180s\""),
-        ("timeouts", "icmp = 31", "leave it out or write \"30s\""),
         ("log", "drops = true", "leave it out or write false"),
-        ("log", "syslog = true", "leave it out or write false"),
+        ("log", "syslog = 1", "leave it out or write false"),
     ] {
         let key = line.split(' ').next().unwrap_or_default();
         refused_in(section, line, &format!("1: this value of \"{key}\" is {no}; {cure}"));
     }
     refused_in("log", "file = \"/var/log/knock.log\"", &format!("1: \"file\" is {no}; leave it out"));
     refused_in_door("approve_command = \"true\"", &format!("1: \"approve_command\" is {no}; leave it out"));
-    for section in ["scanners", "metrics"] {
-        refused(&format!("[{section}]\n"), &[&format!("1:2: \"{section}\" is {no}; leave it out")]);
-    }
+    refused("[metrics]\n", &[&format!("1:2: \"metrics\" is {no}; leave it out")]);
     let text = "[doors.ssh]\none_time_sequences = \"x\"\nopens = [\"22/tcp\"]\n";
     refused(text, &[&format!("2:1: \"one_time_sequences\" is {no}; leave it out")]);
 }

@@ -71,6 +71,7 @@ fn a_file_without_effect_is_warned_of() {
                     add a door: [doors.NAME] with a sequence and opens";
     assert_eq!(warnings_of(""), [expected]);
     assert_eq!(warnings_of("[filter]\nprotected = [\"22/tcp\"]\n"), [""; 0]);
+    assert_eq!(warnings_of("[scanners]\n"), [""; 0]);
 }
 
 #[test]

@@ -6,14 +6,16 @@ mod knocks;
 mod mode;
 mod service;
 mod tcp_counters;
+mod witness;
 
 pub use connection::{carries_data, connect, connect_within};
 pub use controller::Controller;
-pub use knocks::{Knock, knock_raw, stock_knock};
+pub use knocks::{Knock, keep_order_on_the_wire, knock_raw, stock_knock};
 pub use mode::Mode;
 pub(crate) use mode::in_each_mode;
 pub use service::Service;
 pub use tcp_counters::TcpCounters;
+pub use witness::Witness;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -91,6 +93,15 @@ impl Site {
         Controller::new(self.lab.spawn_in(Machine::Server, &words).unwrap())
     }
 
+    /// As [`Site::attach`], to the interfaces that the configuration names.
+    pub fn attach_as_configured(&self) -> Controller {
+        let (program, config) = (program(), self.config());
+        let words = [text(&program), "attach", "--config", text(&config)];
+        let mut controller = Controller::new(self.lab.spawn_in(Machine::Server, &words).unwrap());
+        controller.expect("watching;");
+        controller
+    }
+
     /// Runs `knock-ctl` on the server.
     pub fn knock_ctl(&self, arguments: &[&str]) -> Output {
         let program = program();
@@ -139,6 +150,11 @@ impl Site {
         PathBuf::from(format!("/sys/fs/bpf/knock/net-{}", self.inode))
     }
 
+    /// Where the controller keeps what it needs while the machine is up.
+    pub fn runtime_directory(&self) -> PathBuf {
+        PathBuf::from(format!("/run/knock/net-{}", self.inode))
+    }
+
     /// Neither a program nor a pin.
     pub fn is_without_filter(&self) -> bool {
         self.attached_mode(INTERFACE).is_none() && !self.pins().exists()
@@ -147,7 +163,7 @@ impl Site {
     fn forget(&self) {
         let inode = self.inode;
         // Most tests leave only some of these.
-        for path in [format!("/run/knock/net-{inode}"), self.pins().display().to_string()] {
+        for path in [self.runtime_directory(), self.pins()] {
             let _ = fs::remove_dir_all(path);
         }
         for suffix in ["", ".lock"] {

@@ -1,0 +1,117 @@
+//! One configuration: on its way into force, and what its controller keeps of it then.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Result, anyhow};
+use knock_common::address::Address;
+use knock_common::rules::Rules;
+
+use super::connections::{self, ClosedPorts, Imported};
+use super::notice;
+use crate::config::{Config, Destination, Loaded};
+use crate::datapath::{Maps, TableSizes, Unconfirmed};
+use crate::interface::{self, InterfaceName};
+use crate::rules::{Compiled, Policy, PreviousStates, RuleSet, compile, door_ids};
+use crate::runtime::{ConfigState, DoorState, RunState, RuntimeDirectory};
+
+/// A configuration that is ready to be put into force.
+pub(super) struct Prepared {
+    pub(super) config: Config,
+    pub(super) compiled: Compiled,
+    protected: ClosedPorts,
+    state: RunState,
+}
+
+/// A configuration that is in force.
+#[derive(Clone)]
+pub(super) struct InForce {
+    pub(super) config: Config,
+    pub(super) protected: ClosedPorts,
+    pub(super) rules: Rules,
+    /// Those that the configuration or the command line names, with their indices.
+    pub(super) interfaces: BTreeMap<InterfaceName, u32>,
+}
+
+impl InForce {
+    /// The `destinations`, where this machine's addresses are among them.
+    pub(super) fn local_destinations(&self) -> Result<Option<Vec<Address>>> {
+        if !self.config.filter.destinations.contains(&Destination::Local) {
+            return Ok(None);
+        }
+        let destinations = rule_set(&self.config)?.destinations;
+        Ok(destinations.map(|all| all.into_iter().map(Address::from).collect()))
+    }
+}
+
+impl Prepared {
+    /// `previous`: the states that attempts may be in.
+    pub(super) fn new(loaded: Loaded, previous: &PreviousStates) -> Result<Self> {
+        let rules = rule_set(&loaded.config)?;
+        let compiled =
+            compile(&rules, previous).map_err(|error| anyhow!("{}: {error}", loaded.path.display()))?;
+        Ok(Self {
+            protected: ClosedPorts::of(&compiled),
+            state: run_state(&loaded, &rules),
+            config: loaded.config,
+            compiled,
+        })
+    }
+
+    pub(super) fn table_sizes(&self) -> Result<TableSizes> {
+        let cpus = aya::util::nr_cpus().map_err(|(path, error)| anyhow!("{path}: {error}"))?;
+        let limits = &self.config.limits;
+        Ok(TableSizes::new(limits.attempts, limits.flows, limits.grants, &self.compiled, cpus as u32))
+    }
+
+    /// Makes these the rules that hold, from one packet to the next. Connections to ports that they close go on. On an error the
+    /// rules before go on to hold.
+    pub(super) fn put_into_force(
+        mut self,
+        maps: &mut Maps,
+        directory: &RuntimeDirectory,
+        unconfirmed: Option<Unconfirmed>,
+    ) -> Result<(InForce, Imported)> {
+        let imported = connections::import(maps, &self.protected, &self.compiled.rules)?;
+        self.state.config.loaded_at = notice::now();
+        self.state.save(directory, maps.idle_slot()?)?;
+        maps.put_into_force_until(&self.compiled, unconfirmed)?;
+        let Self { config, protected, compiled, .. } = self;
+        Ok((InForce { config, protected, rules: compiled.rules, interfaces: BTreeMap::new() }, imported))
+    }
+}
+
+/// The rules of a configuration, for this machine as it is now.
+fn rule_set(config: &Config) -> Result<RuleSet> {
+    let local = if config.filter.destinations.contains(&Destination::Local) {
+        interface::local_addresses()?
+    } else {
+        BTreeSet::new()
+    };
+    Ok(RuleSet::from_config(config, &local))
+}
+
+fn run_state(loaded: &Loaded, rules: &RuleSet) -> RunState {
+    let ids = door_ids(rules.doors.iter().map(|door| door.name.as_str()));
+    let path = std::path::absolute(&loaded.path).unwrap_or_else(|_| loaded.path.clone());
+    let policy = match rules.policy {
+        Policy::Pass => "pass",
+        Policy::Drop => "drop",
+    };
+    RunState {
+        policy: policy.to_owned(),
+        enforce: rules.enforce,
+        config: ConfigState { path, sha256: loaded.sha256.clone(), loaded_at: notice::now() },
+        doors: ids
+            .into_iter()
+            .zip(&rules.doors)
+            .map(|(id, door)| DoorState {
+                name: door.name.clone(),
+                id,
+                steps: door.steps.len(),
+                opens: door.opens.names(),
+                open_for_ms: door.open_for.map(|open_for| open_for.as_millis() as u64),
+                connections: door.connections,
+            })
+            .collect(),
+    }
+}

@@ -1,0 +1,309 @@
+//! The interfaces that the filter is put on and taken off.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, Result, bail};
+
+use crate::config::{self, Filter};
+use crate::datapath::{self, EgressHook, Mode, Pins, Program};
+use crate::interface::{self, InterfaceFacts, InterfaceName, XdpMode};
+
+/// The interfaces to attach to: those named on the command line, else the configuration's.
+pub(super) fn named(named: &[String], filter: &Filter) -> Result<Vec<InterfaceName>> {
+    let default = || {
+        interface::default_route_interface()?
+            .context("there is no default route, so \"default\" names no interface; name one")
+    };
+    let names: Vec<InterfaceName> = if named.is_empty() {
+        filter
+            .interfaces
+            .iter()
+            .map(|interface| match interface {
+                config::Interface::Default => default(),
+                config::Interface::Named(name) => Ok(name.parse()?),
+            })
+            .collect::<Result<_>>()?
+    } else {
+        named
+            .iter()
+            .map(|name| if name == "default" { default() } else { Ok(name.parse()?) })
+            .collect::<Result<_>>()?
+    };
+    if names.is_empty() {
+        bail!(
+            "no interface is named; write `knock-ctl attach eth0`, or interfaces = [\"default\"] under [filter]"
+        );
+    }
+    let mut seen = BTreeSet::new();
+    Ok(names.into_iter().filter(|name| seen.insert(name.to_string())).collect())
+}
+
+/// Interfaces with what the kernel says of them.
+pub(super) fn described(names: &[InterfaceName]) -> Result<Vec<(&InterfaceName, InterfaceFacts)>> {
+    names.iter().map(|name| Ok((name, interface::describe(name)?))).collect()
+}
+
+/// Indices of the interfaces of the given names, all of `attached` without names.
+pub(super) fn indices(names: &[String], attached: &[u32]) -> Result<Vec<u32>> {
+    if names.is_empty() {
+        return Ok(attached.to_vec());
+    }
+    names
+        .iter()
+        .map(|name| {
+            let index = interface::describe(&name.parse()?)?.index;
+            if attached.contains(&index) { Ok(index) } else { bail!("the filter is not attached to {name}") }
+        })
+        .collect()
+}
+
+/// The interface's name, or its index where it is gone.
+pub(super) fn name_of(index: u32) -> String {
+    nix::net::if_::if_indextoname(index)
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .unwrap_or_else(|| format!("interface {index}"))
+}
+
+pub(super) fn refuse_foreign_program(
+    name: &InterfaceName,
+    facts: &InterfaceFacts,
+    pins: &Pins,
+) -> Result<()> {
+    if pins.link(facts.index).exists() {
+        return Ok(());
+    }
+    match interface::attached_programs(facts.index)?.first() {
+        None => Ok(()),
+        Some(program) => bail!(
+            "{name} has an XDP program of somebody else's already (id {}); `bpftool prog show id {}` tells which, and \
+             `ip link set dev {name} xdp off` takes it off if nobody needs it",
+            program.id,
+            program.id
+        ),
+    }
+}
+
+/// Interfaces that are filtered already but were not named: they stay filtered, by the new rules.
+pub(super) fn take_over_others(
+    program: &mut Program,
+    facts: &[(&InterfaceName, InterfaceFacts)],
+    pins: &Pins,
+) {
+    for index in pins.linked_interfaces() {
+        if facts.iter().any(|(_, facts)| facts.index == index) {
+            continue;
+        }
+        let name = name_of(index);
+        let taken_over = program
+            .attach_egress(index, EgressHook::Best, pins)
+            .and_then(|()| program.take_over(index, pins));
+        match taken_over {
+            Ok(()) => {
+                log::warn!("{name} was not named and stays filtered; `knock-ctl detach {name}` takes it off")
+            }
+            Err(error) => log::warn!("{name}: {error}"),
+        }
+    }
+}
+
+/// Has what leaves by an interface noted, so that the answers to it are known when the filter comes.
+pub(super) fn attach_egress(
+    program: &mut Program,
+    name: &InterfaceName,
+    index: u32,
+    pins: &Pins,
+) -> Result<()> {
+    program
+        .attach_egress(index, EgressHook::Best, pins)
+        .with_context(|| format!("cannot follow what leaves by {name}"))
+}
+
+/// Attaches the filter to an interface that has none, or takes over what an earlier controller has attached.
+pub(super) fn attach(
+    program: &mut Program,
+    name: &InterfaceName,
+    facts: &InterfaceFacts,
+    mode: config::Mode,
+    pins: &Pins,
+) -> Result<()> {
+    if pins.link(facts.index).exists() {
+        program.take_over(facts.index, pins).with_context(|| format!("cannot take over {name}"))?;
+        log::info!("{name}: took over from an earlier controller, without a gap");
+        return Ok(());
+    }
+    let modes: &[Mode] = match mode {
+        config::Mode::Auto => &[Mode::Native, Mode::Generic],
+        config::Mode::Native => &[Mode::Native],
+        config::Mode::Generic => &[Mode::Generic],
+    };
+    let mut refusals = Vec::new();
+    for &mode in modes {
+        match program.attach(facts.index, mode, pins) {
+            Ok(()) => {
+                for refusal in refusals {
+                    log::warn!("{refusal}");
+                }
+                log::info!("{name}: attached in {mode} mode");
+                return Ok(());
+            }
+            Err(error) => refusals.push(refusal(name, facts, mode, &error)),
+        }
+    }
+    bail!("{}", refusals.join("; "))
+}
+
+/// Why an interface does not take the program, and what may help.
+fn refusal(
+    name: &InterfaceName,
+    facts: &InterfaceFacts,
+    mode: Mode,
+    error: &datapath::DatapathError,
+) -> String {
+    let driver = facts.driver.as_deref().unwrap_or("unknown");
+    let mut text = format!(
+        "{name}: {mode} mode is refused ({error}); driver {driver}, MTU {}, {} receive queues",
+        facts.mtu, facts.receive_queues
+    );
+    if mode == Mode::Native {
+        text.push_str(&format!("; {}", cure(name, facts)));
+    }
+    text
+}
+
+/// The commonest reasons why drivers refuse native programs.
+fn cure(name: &InterfaceName, facts: &InterfaceFacts) -> String {
+    /// What fits a page with the headroom that XDP wants; many drivers' limit.
+    const MTU_OF_ONE_PAGE: u32 = 3498;
+    /// Devices without a driver to run a program in.
+    const WITHOUT: [&str; 2] = ["lo", "dummy"];
+
+    if facts.driver.is_none() && WITHOUT.iter().any(|kind| name.to_string().starts_with(kind)) {
+        "an interface of this kind has none; generic mode does it".to_owned()
+    } else if facts.mtu > MTU_OF_ONE_PAGE {
+        format!("many drivers need a smaller MTU: `ip link set dev {name} mtu {MTU_OF_ONE_PAGE}`")
+    } else if facts.receive_queues > 1 {
+        let half = facts.receive_queues / 2;
+        format!(
+            "some drivers need free channels: `ethtool -L {name} combined {half}`; others have no native XDP"
+        )
+    } else {
+        format!(
+            "some drivers need large receive offload off: `ethtool -K {name} lro off`; others have no native XDP"
+        )
+    }
+}
+
+/// What another configuration's interfaces mean for those that the filter is on.
+pub(super) struct InterfaceChanges {
+    attach: Vec<(InterfaceName, InterfaceFacts)>,
+    stay: BTreeMap<InterfaceName, u32>,
+    detach: BTreeMap<InterfaceName, u32>,
+}
+
+impl InterfaceChanges {
+    /// Every interface stays.
+    pub(super) fn none(before: &BTreeMap<InterfaceName, u32>) -> Self {
+        Self { attach: Vec::new(), stay: before.clone(), detach: BTreeMap::new() }
+    }
+
+    /// From those that were named to those that are.
+    ///
+    /// # Errors
+    /// When one that is named newly does not exist, or has a program of somebody else's.
+    pub(super) fn between(
+        before: &BTreeMap<InterfaceName, u32>,
+        after: &[InterfaceName],
+        pins: &Pins,
+    ) -> Result<Self> {
+        let mut changes = Self::none(before);
+        changes.detach = before.iter().map(|(name, index)| (name.clone(), *index)).collect();
+        changes.stay.clear();
+        for name in after {
+            match (before.get(name), interface::describe(name)) {
+                // It is gone for now, or gone and back.
+                (Some(&index), facts) if facts.as_ref().map_or(true, |facts| facts.index == index) => {
+                    changes.detach.remove(name);
+                    changes.stay.insert(name.clone(), index);
+                }
+                (_, facts) => {
+                    let facts = facts?;
+                    refuse_foreign_program(name, &facts, pins)?;
+                    if pins.link(facts.index).exists() {
+                        changes.stay.insert(name.clone(), facts.index);
+                    } else {
+                        changes.attach.push((name.clone(), facts));
+                    }
+                }
+            }
+        }
+        Ok(changes)
+    }
+
+    /// A line for each interface that differs.
+    pub(super) fn describe(&self) -> Vec<String> {
+        let added = self.attach.iter().map(|(name, _)| format!("interface {name}: added"));
+        added.chain(self.detach.keys().map(|name| format!("interface {name}: removed"))).collect()
+    }
+
+    /// A line for each interface that stays attached in another mode than is asked for.
+    pub(super) fn fixed_modes(&self, mode: config::Mode) -> Vec<String> {
+        let other = match mode {
+            config::Mode::Auto => return Vec::new(),
+            config::Mode::Native => XdpMode::Generic,
+            config::Mode::Generic => XdpMode::Native,
+        };
+        let is_otherwise = |index: &u32| {
+            interface::attached_programs(*index)
+                .is_ok_and(|programs| programs.iter().any(|program| program.mode == other))
+        };
+        let names = self.stay.iter().filter(|(_, index)| is_otherwise(index)).map(|(name, _)| name);
+        names
+            .map(|name| {
+                format!(
+                    "filter.mode: {name} stays attached as it is; `knock-ctl detach {name}` and attach anew to change that"
+                )
+            })
+            .collect()
+    }
+
+    /// Attaches to what is named newly, to all or to none.
+    pub(super) fn attach(&self, program: &mut Program, mode: config::Mode, pins: &Pins) -> Result<()> {
+        for (name, facts) in &self.attach {
+            let attached = attach_egress(program, name, facts.index, pins)
+                .and_then(|()| attach(program, name, facts, mode, pins));
+            if let Err(error) = attached {
+                self.take_back(pins);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// The reverse of [`InterfaceChanges::attach`].
+    pub(super) fn take_back(&self, pins: &Pins) {
+        for (name, facts) in &self.attach {
+            take_off(name, facts.index, pins);
+        }
+    }
+
+    /// Detaches from what is named no more.
+    pub(super) fn detach(&self, pins: &Pins) {
+        for (name, &index) in &self.detach {
+            take_off(name, index, pins);
+        }
+    }
+
+    /// What is named now.
+    pub(super) fn after(&self) -> BTreeMap<InterfaceName, u32> {
+        let attached = self.attach.iter().map(|(name, facts)| (name.clone(), facts.index));
+        attached.chain(self.stay.clone()).collect()
+    }
+}
+
+fn take_off(name: &InterfaceName, index: u32, pins: &Pins) {
+    match datapath::detach(pins, index) {
+        Ok(()) => log::info!("{name}: detached"),
+        Err(error) => log::warn!("{name}: {error}"),
+    }
+}

@@ -1,0 +1,140 @@
+//! Takes the configuration anew, while the filter and everything it knows stay.
+
+use anyhow::{Error, Result};
+use knock_common::grant::Granted;
+
+use super::bring_up::refuse_to_close_for_others;
+use super::changes;
+use super::connections;
+use super::in_force::Prepared;
+use super::interfaces::{self, InterfaceChanges};
+use super::notice::Notice;
+use super::socket::{ReloadOptions, Reply, Report};
+use super::watch::Watch;
+use crate::clock::boottime;
+use crate::config::ConfigErrors;
+
+/// Why the configuration is not taken. Nothing is changed then.
+enum Refusal {
+    /// It is wrong.
+    Rejected(ConfigErrors),
+    Failed(Error),
+}
+
+impl<E: Into<Error>> From<E> for Refusal {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl Watch {
+    /// Answers a request.
+    pub(super) fn reload(&mut self, options: &ReloadOptions) -> Reply {
+        match self.take_anew(options) {
+            Ok(report) => Reply::Done(report),
+            Err(Refusal::Rejected(errors)) => {
+                let errors: Vec<String> = errors.diagnostics().iter().map(ToString::to_string).collect();
+                self.report_rejection(options, &errors);
+                Reply::Rejected(errors)
+            }
+            Err(Refusal::Failed(error)) => {
+                let reason = format!("{error:#}");
+                self.report_rejection(options, std::slice::from_ref(&reason));
+                Reply::Failed(reason)
+            }
+        }
+    }
+
+    /// As SIGHUP asks for it.
+    pub(super) fn reload_by_signal(&mut self) {
+        if let Reply::Done(report) = self.reload(&ReloadOptions::default()) {
+            for warning in report.warnings {
+                log::warn!("{warning}");
+            }
+        }
+    }
+
+    fn report_rejection(&self, options: &ReloadOptions, errors: &[String]) {
+        if options.dry_run {
+            return;
+        }
+        for error in errors {
+            log::error!("{error}");
+        }
+        log::error!("the configuration is not taken; the rules before go on to hold");
+        self.tell(Notice::new("config_rejected").reason(errors.join("\n")));
+    }
+
+    fn take_anew(&mut self, options: &ReloadOptions) -> Result<Report, Refusal> {
+        let loaded = self.options.load().map_err(Refusal::Rejected)?;
+        let mut warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+        let names = interfaces::named(&self.options.interfaces, &loaded.config.filter)?;
+        refuse_to_close_for_others(&loaded, &interfaces::described(&names)?)?;
+        let prepared = Prepared::new(loaded, &self.maps.states()?)?;
+        self.maps.check_room(&prepared.compiled)?;
+        let interfaces = if self.options.interfaces.is_empty() {
+            InterfaceChanges::between(&self.in_force.interfaces, &names, &self.pins)?
+        } else {
+            InterfaceChanges::none(&self.in_force.interfaces)
+        };
+        warnings.extend(changes::fixed_tables(&self.maps.sizes(), &prepared.table_sizes()?));
+        warnings.extend(interfaces.fixed_modes(prepared.config.filter.mode));
+        let mut lines = changes::between(&self.in_force.config, &prepared.config);
+        lines.extend(interfaces.describe());
+        if lines.is_empty() {
+            lines.push("nothing differs from what is in force".to_owned());
+        }
+        if options.dry_run {
+            return Ok(Report { lines, warnings });
+        }
+        self.put_into_force(prepared, interfaces)?;
+        log::info!("took the configuration anew: {}", lines.join(", "));
+        self.tell(Notice::new("reload"));
+        Ok(Report { lines, warnings })
+    }
+
+    /// On an error the rules and interfaces before are as they were.
+    fn put_into_force(&mut self, prepared: Prepared, interfaces: InterfaceChanges) -> Result<()> {
+        // So that every door that is open by now is known to be.
+        self.read_completions()?;
+        let mode = prepared.config.filter.mode;
+        interfaces.attach(&mut self.program, mode, &self.pins)?;
+        let (in_force, _) = match prepared.put_into_force(&mut self.maps, &self.directory, None) {
+            Ok(done) => done,
+            Err(error) => {
+                interfaces.take_back(&self.pins);
+                return Err(error);
+            }
+        };
+        self.in_force = in_force;
+        self.in_force.interfaces = interfaces.after();
+        // What follows can't be taken back.
+        if let Err(error) = self.follow(&interfaces) {
+            log::error!("{error:#}");
+        }
+        Ok(())
+    }
+
+    /// What follows from rules that are in force.
+    fn follow(&mut self, interfaces: &InterfaceChanges) -> Result<()> {
+        self.doors.reconfigure(&self.in_force.config);
+        interfaces.detach(&self.pins);
+        // Connections that began meanwhile.
+        connections::import(&self.maps, &self.in_force.protected, &self.in_force.rules)?;
+        self.read_completions()?;
+        self.close_vanished()
+    }
+
+    /// Ends the grants of doors that there are no more, and runs their stop commands.
+    fn close_vanished(&mut self) -> Result<()> {
+        let now = boottime();
+        let vanished = |granted| matches!(granted, Granted::Door(door) if self.doors.has_vanished(door));
+        for grants in self.maps.all_grants()? {
+            if grants.all().iter().any(|grant| vanished(grant.granted())) {
+                self.maps.revoke(&grants.source(), vanished, now)?;
+            }
+        }
+        self.doors.forget_vanished(&self.in_force.config);
+        Ok(())
+    }
+}

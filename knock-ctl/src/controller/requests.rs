@@ -1,0 +1,61 @@
+//! What others ask of the controller over its socket.
+
+use anyhow::Result;
+use tokio::sync::oneshot;
+
+use super::interfaces::{indices, name_of};
+use super::socket::{Pending, Reply, Report, Request};
+use super::watch::{RECONCILE_EVERY, Watch};
+use crate::datapath::detach;
+
+impl Watch {
+    /// Answers a request. `Some`: the filter is off everywhere.
+    pub(super) fn answer(&mut self, pending: Pending) -> Result<Option<oneshot::Receiver<()>>> {
+        let Pending { request, reply, written } = pending;
+        let mut over = false;
+        let answer = match request {
+            Request::Detach { interfaces } => match self.detach(&interfaces) {
+                Ok(names) => {
+                    over = self.pins.linked_interfaces().is_empty();
+                    if over {
+                        self.leave_nothing()?;
+                    }
+                    Reply::Done(Report::of(names))
+                }
+                Err(error) => Reply::Failed(format!("{error:#}")),
+            },
+            Request::Reconcile => {
+                self.looks = self.looks.next_multiple_of(RECONCILE_EVERY);
+                self.look()?;
+                Reply::Done(Report::default())
+            }
+            Request::Reload(options) => self.reload(&options),
+            Request::Events => Reply::Failed("events are streamed, not answered".to_owned()),
+        };
+        // Who asked may be gone.
+        let _ = reply.send(answer);
+        Ok(over.then_some(written))
+    }
+
+    fn detach(&mut self, names: &[String]) -> Result<Vec<String>> {
+        let attached = self.pins.linked_interfaces();
+        let mut taken_off = Vec::new();
+        for index in indices(names, &attached)? {
+            let name = name_of(index);
+            detach(&self.pins, index)?;
+            log::info!("{name}: detached");
+            taken_off.push(name);
+        }
+        Ok(taken_off)
+    }
+
+    /// Closes every door and removes the pins of a filter that is off everywhere.
+    pub(super) fn leave_nothing(&mut self) -> Result<()> {
+        for (source, door) in self.doors.all() {
+            self.doors.close(source, door, "close");
+        }
+        self.pins.remove()?;
+        self.directory.clear();
+        Ok(())
+    }
+}
