@@ -1,15 +1,20 @@
-//! Who may reach a protected port: by trust, or by a grant.
+//! Who may reach a closed port: by trust, or by a grant.
 
-use crate::flow::GrantIndex;
+use crate::address::Address;
+use crate::flow::{FiveTuple, GrantIndex};
 use crate::grant::Granted;
 use crate::packet::{Packet, Segment};
+use crate::port::Protocol;
 use crate::rules::{PortEntry, Relation, RelationKey, RuleOption, TRUST_EVERY_PORT, TRUST_NOBODY};
 use crate::tables::Tables;
-use crate::tracking::opens_flow;
+use crate::tracking::{is_noted, opens_flow};
 
 #[inline(always)]
-pub(crate) fn is_trusted<T: Tables>(tables: &T, packet: &Packet, entry: PortEntry) -> bool {
-    match tables.trust(&packet.source) {
+pub(crate) fn is_trusted<T: Tables>(tables: &T, source: &Address, entry: PortEntry) -> bool {
+    if !tables.rules().has(RuleOption::Trusted) {
+        return false;
+    }
+    match tables.trust(source) {
         None | Some(TRUST_NOBODY) => false,
         Some(TRUST_EVERY_PORT) => true,
         Some(holder) => tables.related(&RelationKey {
@@ -41,10 +46,12 @@ pub(crate) fn passes_as_granted<T: Tables>(
     let search = tables.search();
     search.begin();
     for (index, grant) in grants.all().iter().enumerate() {
-        if grant.deadline().passed(now) || !opens(tables, grant.granted(), segment, entry) {
+        if grant.deadline().passed(now)
+            || !opens(tables, grant.granted(), segment.protocol, segment.destination_port, entry)
+        {
             continue;
         }
-        if !segment.opens_connection() {
+        if matches!(segment.protocol, Protocol::Tcp) && !segment.opens_connection() {
             return true;
         }
         search.consider(index, is_limited(tables, grant.granted()) as u64);
@@ -72,30 +79,66 @@ pub(crate) fn is_open_to_source<T: Tables>(
     segment: &Segment,
     entry: PortEntry,
 ) -> bool {
-    if !entry.is(PortEntry::PROTECTED) {
-        return false;
-    }
-    if tables.rules().has(RuleOption::Trusted) && is_trusted(tables, packet, entry) {
-        return true;
-    }
-    let Some(grants) = tables.grants(&packet.source) else {
+    entry.is(PortEntry::CLOSED)
+        && (is_trusted(tables, &packet.source, entry)
+            || is_granted(tables, &packet.source, segment.protocol, segment.destination_port, entry))
+}
+
+/// Whether a valid grant, were it used up, opens the port to the source.
+#[inline(always)]
+pub(crate) fn is_granted<T: Tables>(
+    tables: &T,
+    source: &Address,
+    protocol: Protocol,
+    port: u16,
+    entry: PortEntry,
+) -> bool {
+    let Some(grants) = tables.grants(source) else {
         return false;
     };
     let now = tables.now();
-    grants.is_of(&packet.source)
-        && grants
-            .all()
-            .iter()
-            .any(|grant| !grant.deadline().passed(now) && opens(tables, grant.granted(), segment, entry))
+    let search = tables.search();
+    search.begin();
+    for (index, grant) in grants.all().iter().enumerate() {
+        if !grant.deadline().passed(now) && opens(tables, grant.granted(), protocol, port, entry) {
+            search.consider(index, 0);
+        }
+    }
+    grants.is_of(source) && search.best().is_some()
 }
 
-/// Whether what was granted includes the segment's port.
+/// Whether the source is more than a stranger: trusted for some port, granted something, or one that has a flow here.
+// A function of its own in the kernel too: a BPF stack frame has 512 bytes.
+#[inline(never)]
+pub(crate) fn is_known<T: Tables>(tables: &T, source: &Address) -> bool {
+    if tables.rules().has(RuleOption::Trusted) && !matches!(tables.trust(source), None | Some(TRUST_NOBODY)) {
+        return true;
+    }
+    holds_grant(tables, source) || is_noted(tables, &FiveTuple::of_peer(*source))
+}
+
+/// Whether the source has some valid grant.
 #[inline(always)]
-fn opens<T: Tables>(tables: &T, granted: Granted, segment: &Segment, entry: PortEntry) -> bool {
-    match granted {
-        Granted::Port(protocol, port) => {
-            protocol as u8 == segment.protocol as u8 && port == segment.destination_port
+fn holds_grant<T: Tables>(tables: &T, source: &Address) -> bool {
+    let Some(grants) = tables.grants(source) else {
+        return false;
+    };
+    let now = tables.now();
+    let search = tables.search();
+    search.begin();
+    for (index, grant) in grants.all().iter().enumerate() {
+        if !grant.deadline().passed(now) {
+            search.consider(index, 0);
         }
+    }
+    grants.is_of(source) && search.best().is_some()
+}
+
+/// Whether what was granted includes the port.
+#[inline(always)]
+fn opens<T: Tables>(tables: &T, granted: Granted, protocol: Protocol, port: u16, entry: PortEntry) -> bool {
+    match granted {
+        Granted::Port(granted, number) => granted as u8 == protocol as u8 && number == port,
         Granted::Door(door) => tables.related(&RelationKey {
             slot: tables.slot(),
             relation: Relation::Opens as u32,

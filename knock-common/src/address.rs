@@ -64,6 +64,12 @@ impl Address {
         self.high == 0 && self.low >> 32 == MAPPED >> 32
     }
 
+    /// Whether it is an IPv6 address of one link (RFC 4291, 2.5.6).
+    #[inline(always)]
+    pub const fn is_link_local(&self) -> bool {
+        self.high >> 54 == 0xfe80 >> 6
+    }
+
     /// `IpAddr::V4` for IPv4 and IPv4-mapped addresses.
     pub const fn to_ip(self) -> IpAddr {
         let v6 = Ipv6Addr::from_octets(self.octets());

@@ -18,6 +18,8 @@ pub enum EventKind {
     Close = 4,
     /// A sequence is complete, but its grant can't be stored; `detail` is a [`Refusal`].
     GrantRefused = 5,
+    /// A source is held for scanning, until `deadline`; `door` is 0.
+    SourceHeld = 6,
 }
 
 impl EventKind {
@@ -28,6 +30,7 @@ impl EventKind {
             3 => Some(Self::Refresh),
             4 => Some(Self::Close),
             5 => Some(Self::GrantRefused),
+            6 => Some(Self::SourceHeld),
             _ => None,
         }
     }
@@ -51,7 +54,7 @@ pub struct Event {
     pub serial: u64,
     /// CLOCK_BOOTTIME, nanoseconds.
     pub time: u64,
-    /// When the grant ends, CLOCK_BOOTTIME in nanoseconds; 0: there is none.
+    /// When the grant or the hold ends, CLOCK_BOOTTIME in nanoseconds; 0: there is none.
     pub deadline: u64,
     pub source: Address,
     pub door: DoorId,

@@ -4,7 +4,8 @@
 //! `unsafe`. The kernel program, the command line and the tests look things up and ask it what to do.
 //!
 //! A packet's way: [`packet::parse`] describes a frame, [`judge::judge`] takes the description and [`tables::Tables`]
-//! and returns a [`reason::Reason`]; on the way [`matcher`] takes the source's step through a sequence.
+//! and returns a [`reason::Reason`]; on the way [`matcher`] takes the source's step through a sequence. What leaves this
+//! machine goes to [`leaving::note_leaving`].
 
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
@@ -22,11 +23,13 @@ pub mod frame;
 pub mod grant;
 pub mod hash;
 pub mod judge;
+pub mod leaving;
 pub mod matcher;
 pub mod packet;
 pub mod port;
 pub mod reason;
 pub mod rules;
+pub mod scanner;
 pub mod search;
 pub mod tables;
 pub mod time;

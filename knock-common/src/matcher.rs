@@ -13,6 +13,7 @@ use crate::rules::{
 };
 use crate::tables::{Tables, TakenKey};
 use crate::time::Boottime;
+use crate::tracking::{arriving, could_be_of_flow, is_noted};
 
 /// What a packet does to its source's attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -250,13 +251,22 @@ fn taken_before<T: Tables>(tables: &T, knock: &Knock<'_>, attempt: &Attempt, sta
 }
 
 /// Whether a wrong port is one that does not reset: a port that some door opens, one with a listener here, one that is open
-/// to the source, or, without `strict`, one that belongs to no door.
+/// to the source, one where it answers this machine, or, without `strict`, one that belongs to no door.
 #[inline(always)]
 fn forgives<T: Tables>(tables: &T, knock: &Knock<'_>) -> bool {
     knock.entry.is(PortEntry::OPENED)
         || !tables.rules().has(RuleOption::Strict) && !knock.entry.is(PortEntry::KNOCK)
         || tables.has_listener(knock.segment.protocol, knock.segment.destination_port)
         || is_open_to_source(tables, knock.packet, knock.segment, knock.entry)
+        || is_answer(tables, knock)
+}
+
+/// Whether the packet is part of a flow that this machine began. On closed ports and knock ports that was asked before.
+#[inline(always)]
+fn is_answer<T: Tables>(tables: &T, knock: &Knock<'_>) -> bool {
+    !knock.entry.is(PortEntry::CLOSED | PortEntry::KNOCK)
+        && could_be_of_flow(knock.segment)
+        && is_noted(tables, &arriving(knock.packet, knock.segment))
 }
 
 #[inline(always)]
@@ -267,5 +277,5 @@ fn report_stage<T: Tables>(tables: &T, packet: &Packet, edge: &Edge, now: Bootti
     };
     let mut event = Event::new(EventKind::Stage, packet.source, door, now);
     event.detail = edge.next;
-    tables.report_stage(&event);
+    tables.report_in_passing(&event);
 }

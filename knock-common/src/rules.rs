@@ -7,6 +7,7 @@
 
 use crate::address::Address;
 use crate::flags::TcpFlags;
+use crate::flow::{FlowKind, FlowLives};
 use crate::hash::HashKey;
 use crate::port::Protocol;
 use crate::time::Boottime;
@@ -81,8 +82,13 @@ pub struct Scanners {
     pub padding: u32,
     /// Milliseconds in which they are hit.
     pub within: u64,
-    /// Milliseconds that the source is held.
+    /// Milliseconds that the source is held: at most [`Scanners::HOLD_MAX`].
     pub hold: u64,
+}
+
+impl Scanners {
+    /// 34 years.
+    pub const HOLD_MAX: u64 = 1 << 40;
 }
 
 /// A yes-or-no setting of [`Rules`].
@@ -140,6 +146,29 @@ impl Rules {
         }
     }
 
+    /// How long flows of a kind live.
+    #[inline(always)]
+    pub const fn lives(&self, kind: FlowKind) -> FlowLives {
+        match kind {
+            FlowKind::Tcp => FlowLives { established: self.flow_established, closing: self.flow_closing },
+            FlowKind::Udp | FlowKind::Unasked => FlowLives::constant(self.flow_udp),
+            FlowKind::Peer => FlowLives::constant(self.flow_icmp),
+        }
+    }
+
+    /// Whether packets of this IP protocol pass under `policy = "drop"`.
+    #[inline(always)]
+    pub fn lists_protocol(&self, number: u8) -> bool {
+        let [a, b, c, d] = self.protocols;
+        let word = match number >> 6 {
+            0 => a,
+            1 => b,
+            2 => c,
+            _ => d,
+        };
+        word >> (number & 63) & 1 != 0
+    }
+
     #[inline(always)]
     pub fn meets_some_door(&self, flags: TcpFlags) -> bool {
         self.knock_flags >> flags.bits() & 1 != 0
@@ -153,7 +182,7 @@ pub struct PortEntry(u32);
 
 impl PortEntry {
     pub const PUBLIC: u32 = 1 << 16;
-    /// Closed without a grant.
+    /// Named as closed: in some door's `opens`, or among the `protected`.
     pub const PROTECTED: u32 = 1 << 17;
     /// Named in some door's `opens`.
     pub const OPENED: u32 = 1 << 18;
@@ -163,6 +192,10 @@ impl PortEntry {
     pub const REPEATED: u32 = 1 << 20;
     /// Doors with a `target` have it as a step.
     pub const TARGETED: u32 = 1 << 21;
+    /// Closed without a grant, by [`PortEntry::PROTECTED`] or by the policy.
+    pub const CLOSED: u32 = 1 << 22;
+    /// Where this machine's DHCP client waits for answers that pass whatever the policy.
+    pub const DHCP_CLIENT: u32 = 1 << 23;
 
     /// `class` groups the ports that the same doors and trusts open; `marks` are the constants above.
     pub const fn new(class: u16, marks: u32) -> Self {
@@ -352,7 +385,7 @@ pub struct RelationKey {
     pub subject: u32,
 }
 
-/// Which of the doors' targets an address is.
+/// An address of this machine that the rules name: a door's target, or one of the `destinations`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[repr(C)]
 pub struct TargetKey {

@@ -15,9 +15,13 @@ use crate::rules::{
     Door, DoorKey, Edge, EdgeKey, Hit, HitKey, OccurrenceKey, Occurrences, PortEntry, RelationKey, Rules,
     Slot, State, StateKey, Trust,
 };
+use crate::scanner::{Scan, ScannedKey};
 use crate::search::Search;
 use crate::time::Boottime;
 use crate::word::Word;
+
+/// Later fragments of unknown sources that pass under `policy = "drop"`, per CPU and second of CLOCK_BOOTTIME.
+pub const FRAGMENTS_PER_SECOND: u32 = 1024;
 
 /// The table has no room, and nothing in it may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,9 +79,22 @@ pub trait Tables {
     fn was_taken(&self, key: &TakenKey) -> bool;
     fn remember_taken(&self, key: &TakenKey);
 
-    /// Number of sets, a power of two.
+    /// Whether the address is one of the `destinations`.
+    fn is_destination(&self, address: &Address) -> bool;
+
+    /// Number of sets of accepted flows, and of outgoing ones: a power of two.
     fn flow_sets(&self) -> u32;
+    /// Accepted flows.
     fn flow_set(&self, set: u32) -> Option<&FlowSet<Self::Word>>;
+    fn outgoing_set(&self, set: u32) -> Option<&FlowSet<Self::Word>>;
+
+    /// Whether one more fragment of an unknown source may pass in this second, which is counted.
+    fn may_pass_fragment(&self) -> bool;
+
+    fn scan(&self, source: &Address) -> Option<Scan>;
+    fn store_scan(&self, source: &Address, scan: &Scan);
+    /// Notes a port that a source hit in the scan that began at `started`. `false`: it was noted already.
+    fn note_scanned(&self, key: &ScannedKey, started: u64) -> bool;
 
     fn grants(&self, source: &Address) -> Option<impl Deref<Target = SourceGrants> + '_>;
     /// Changes the source's grants as one. `None`: it has none.
@@ -99,8 +116,8 @@ pub trait Tables {
 
     /// Keeps a completion until the controller has read it, and signals it.
     fn report(&self, event: &mut Event);
-    /// Signals a step of an attempt, unless there have been too many of late.
-    fn report_stage(&self, event: &Event);
+    /// Signals what need not be kept, unless there has been too much of late.
+    fn report_in_passing(&self, event: &Event);
     /// Counts an event that is left out because one like it was just reported.
     fn count_suppressed(&self);
 }

@@ -1,8 +1,10 @@
-//! Connections that were accepted under a grant: recorded, recognised and renewed.
+//! Inbound packets of known flows: recorded, recognised and renewed.
 
 use crate::connection::ConnectionsKey;
 use crate::flags::TcpFlags;
-use crate::flow::{FiveTuple, Flow, FlowIdentity, FlowLives, GrantIndex, NewFlow, Phase};
+use crate::flow::{
+    Eviction, FiveTuple, Flow, FlowIdentity, FlowKind, FlowLives, GrantIndex, NewFlow, Phase, SequenceTag,
+};
 use crate::grant::Granted;
 use crate::packet::{Packet, Segment};
 use crate::port::Protocol;
@@ -12,36 +14,82 @@ use crate::tables::Tables;
 /// A SYN without ACK is judged by trust or grant, so that no new connection rides on an old flow.
 #[inline(always)]
 pub(crate) fn could_be_of_flow(segment: &Segment) -> bool {
-    matches!(segment.protocol, Protocol::Tcp) && !segment.opens_connection()
+    !segment.opens_connection()
 }
 
-/// Whether the packet is part of a recorded connection, which it renews; with `established = "cut"` that alone does not
-/// let it pass.
+/// Whether the packet is part of a connection that was accepted here or begun here, which it renews; with
+/// `established = "cut"` the former does not let it pass.
 // A function of its own in the kernel too: a BPF stack frame has 512 bytes.
 #[inline(never)]
 pub(crate) fn passes_as_flow<T: Tables>(tables: &T, packet: &Packet, segment: &Segment) -> bool {
-    let identity = FlowIdentity::of(tables.hash_key(), &five_tuple(packet, segment));
-    let Some(set) = tables.flow_set(identity.set(tables.flow_sets())) else {
+    let tuple = arriving(packet, segment);
+    let identity = FlowIdentity::of(tables.hash_key(), &tuple);
+    match renew_accepted(tables, segment, &tuple, identity) {
+        Some(passes) => passes,
+        None => renew_outgoing(tables, segment, &tuple, identity),
+    }
+}
+
+/// `None`: no such connection was accepted.
+#[inline(always)]
+fn renew_accepted<T: Tables>(
+    tables: &T,
+    segment: &Segment,
+    tuple: &FiveTuple,
+    identity: FlowIdentity,
+) -> Option<bool> {
+    let now = tables.now();
+    let set = tables.flow_set(identity.accepted_set(tables.flow_sets()))?;
+    let (way, flow) = set.find(identity, now, tables.search())?;
+    let rules = tables.rules();
+    match segment.protocol {
+        Protocol::Tcp => {
+            let kept = confirm(tables, tuple, &flow, identity);
+            if set.renew(way, &flow, kept, next_phase(&flow, segment), now, &rules.lives(tuple.kind)) {
+                note_peer(tables, tuple);
+            }
+        }
+        // What this machine sends renews it; until it has sent something, the grant decides.
+        Protocol::Udp if matches!(flow.phase, Phase::HalfOpen) => return None,
+        Protocol::Udp => {}
+    }
+    Some(!rules.has(RuleOption::Cut))
+}
+
+#[inline(always)]
+fn renew_outgoing<T: Tables>(
+    tables: &T,
+    segment: &Segment,
+    tuple: &FiveTuple,
+    identity: FlowIdentity,
+) -> bool {
+    let now = tables.now();
+    let Some(set) = tables.outgoing_set(identity.outgoing_set(tables.flow_sets())) else {
         return false;
     };
-    let now = tables.now();
     let Some((way, flow)) = set.find(identity, now, tables.search()) else {
         return false;
     };
-    if matches!(flow.phase, Phase::HalfOpen) || flow.grant.is_lent() {
-        confirm_connection(tables, packet, &flow, identity);
+    if matches!(segment.protocol, Protocol::Tcp) {
+        let phase = next_phase(&flow, segment);
+        if set.renew(way, &flow, flow.grant, phase, now, &tables.rules().lives(tuple.kind)) {
+            note_peer(tables, tuple);
+        }
     }
-    let ends = segment.flags.intersects(TcpFlags::FIN.union(TcpFlags::RST));
-    let phase = match flow.phase {
-        _ if ends => Phase::Closing,
-        Phase::Closing if !segment.has_payload => Phase::Closing,
-        _ => Phase::Established,
-    };
-    set.renew(way, &flow, phase, now, &flow_lives(tables));
-    !tables.rules().has(RuleOption::Cut)
+    true
 }
 
-/// Records the flow that a SYN opens. `false`: it needs a token, and there is none.
+/// The phase of a TCP connection behind a packet of its remote end.
+#[inline(always)]
+fn next_phase(flow: &Flow, segment: &Segment) -> Phase {
+    match flow.phase {
+        _ if segment.flags.intersects(TcpFlags::FIN.union(TcpFlags::RST)) => Phase::Closing,
+        Phase::Closing if !segment.has_payload => Phase::Closing,
+        _ => Phase::Established,
+    }
+}
+
+/// Records the flow that a SYN or datagram opens. `false`: it needs a token, and there is none.
 #[inline(always)]
 pub(crate) fn opens_flow<T: Tables>(
     tables: &T,
@@ -51,12 +99,14 @@ pub(crate) fn opens_flow<T: Tables>(
     grant: GrantIndex,
 ) -> bool {
     let now = tables.now();
-    let identity = FlowIdentity::of(tables.hash_key(), &five_tuple(packet, segment));
-    let Some(set) = tables.flow_set(identity.set(tables.flow_sets())) else {
+    let tuple = arriving(packet, segment);
+    let identity = FlowIdentity::of(tables.hash_key(), &tuple);
+    let Some(set) = tables.flow_set(identity.accepted_set(tables.flow_sets())) else {
         return !grant.is_limited();
     };
+    let sequence = SequenceTag::of(segment.sequence_number);
     if let Some((_, flow)) = set.find(identity, now, tables.search())
-        && flow.sequence_number == segment.sequence_number
+        && flow.sequence == sequence
     {
         return true;
     }
@@ -69,45 +119,106 @@ pub(crate) fn opens_flow<T: Tables>(
             return false;
         }
     }
-    let flow = NewFlow { phase: Phase::HalfOpen, sequence_number: segment.sequence_number, grant };
-    let recorded = set.record(identity, &flow, now, &flow_lives(tables), tables.search());
+    let flow = NewFlow { phase: Phase::HalfOpen, sequence, grant };
+    let lives = tables.rules().lives(tuple.kind);
+    let recorded = set.record(identity, &flow, now, &lives, Eviction::SpareTheLive, tables.search());
     recorded || !grant.is_limited()
 }
 
-/// The client has answered: the grant that let the connection in is in use, and a limited one has spent a token.
+/// Both ends have spoken: the grant that let the connection in is in use, and a limited one has spent a token. Returns the
+/// grant as the flow is to keep it: with its token still lent where another CPU was at the count.
 #[inline(always)]
-fn confirm_connection<T: Tables>(tables: &T, packet: &Packet, flow: &Flow, identity: FlowIdentity) {
+pub(crate) fn confirm<T: Tables>(
+    tables: &T,
+    tuple: &FiveTuple,
+    flow: &Flow,
+    identity: FlowIdentity,
+) -> GrantIndex {
+    if !matches!(flow.phase, Phase::HalfOpen) && !flow.grant.is_lent() {
+        return flow.grant;
+    }
     let index = flow.grant.index();
     let grant = tables
-        .grants(&packet.source)
+        .grants(&tuple.remote)
         .and_then(|grants| grants.all().get(index).map(|grant| (grant.granted(), grant.is_used())));
     let Some((granted, used)) = grant else {
-        return;
+        return flow.grant.spent();
     };
+    let mut kept = flow.grant.spent();
     if flow.grant.is_limited()
         && let Granted::Door(door) = granted
     {
-        let key = ConnectionsKey { source: packet.source, door, padding: 0 };
+        let key = ConnectionsKey { source: tuple.remote, door, padding: 0 };
         let now = tables.now();
-        let _ = tables.change_connections(&key, |connections| connections.spend(identity, now));
+        if tables.change_connections(&key, |connections| connections.spend(identity, now)).is_none() {
+            kept = flow.grant;
+        }
     }
     if !used {
-        let _ = tables.change_grants(&packet.source, |grants| grants.mark_used(index));
+        let _ = tables.change_grants(&tuple.remote, |grants| grants.mark_used(index));
+    }
+    kept
+}
+
+/// Notes that the flow's remote end has a flow with this machine, for as long as an established one of its kind lives.
+#[inline(always)]
+pub(crate) fn note_peer<T: Tables>(tables: &T, tuple: &FiveTuple) {
+    let life = tables.rules().lives(tuple.kind).established;
+    note_for(tables, &FiveTuple::of_peer(tuple.remote), life);
+}
+
+/// Notes something in the table of outgoing flows for `life` milliseconds, unless it is there for longer.
+// A function of its own in the kernel too: a BPF stack frame has 512 bytes.
+#[inline(never)]
+pub(crate) fn note_for<T: Tables>(tables: &T, tuple: &FiveTuple, life: u64) {
+    let now = tables.now();
+    let identity = FlowIdentity::of(tables.hash_key(), tuple);
+    let Some(set) = tables.outgoing_set(identity.outgoing_set(tables.flow_sets())) else {
+        return;
+    };
+    let lives = FlowLives::constant(life);
+    match set.find(identity, now, tables.search()) {
+        Some((_, noted)) if noted.deadline >= now.milliseconds() + life => {}
+        Some((way, noted)) => {
+            set.renew(way, &noted, noted.grant, Phase::Established, now, &lives);
+        }
+        None => {
+            set.record(identity, &NewFlow::NOTE, now, &lives, Eviction::FirstToEnd, tables.search());
+        }
     }
 }
 
+/// Whether something is in the table of outgoing flows.
+// A function of its own in the kernel too: a BPF stack frame has 512 bytes.
+#[inline(never)]
+pub(crate) fn is_noted<T: Tables>(tables: &T, tuple: &FiveTuple) -> bool {
+    let identity = FlowIdentity::of(tables.hash_key(), tuple);
+    match tables.outgoing_set(identity.outgoing_set(tables.flow_sets())) {
+        Some(set) => set.find(identity, tables.now(), tables.search()).is_some(),
+        None => false,
+    }
+}
+
+/// The ends of the flow of a packet that has arrived.
 #[inline(always)]
-fn five_tuple(packet: &Packet, segment: &Segment) -> FiveTuple {
+pub(crate) fn arriving(packet: &Packet, segment: &Segment) -> FiveTuple {
     FiveTuple {
         remote: packet.source,
         local: packet.destination,
         remote_port: segment.source_port,
         local_port: segment.destination_port,
+        kind: FlowKind::of(segment.protocol),
     }
 }
 
+/// The ends of the flow of a packet that leaves.
 #[inline(always)]
-fn flow_lives<T: Tables>(tables: &T) -> FlowLives {
-    let rules = tables.rules();
-    FlowLives { established: rules.flow_established, closing: rules.flow_closing }
+pub(crate) fn leaving(packet: &Packet, segment: &Segment) -> FiveTuple {
+    FiveTuple {
+        remote: packet.destination,
+        local: packet.source,
+        remote_port: segment.destination_port,
+        local_port: segment.source_port,
+        kind: FlowKind::of(segment.protocol),
+    }
 }

@@ -6,7 +6,8 @@ use knock_common::address::Address;
 use knock_common::attempt::{ATTEMPT_WAYS, Attempt, AttemptSet, Fingerprint, SourceIdentity};
 use knock_common::connection::Connections;
 use knock_common::flow::{
-    FLOW_WAYS, FiveTuple, FlowIdentity, FlowLives, FlowSet, GrantIndex, HALF_OPEN_LIFE, NewFlow, Phase,
+    Eviction, FLOW_WAYS, FiveTuple, FlowIdentity, FlowKind, FlowLives, FlowSet, HALF_OPEN_LIFE, NewFlow,
+    Phase,
 };
 use knock_common::hash::HashKey;
 use knock_common::port::Protocol;
@@ -97,16 +98,18 @@ fn tuple(remote: u32, remote_port: u16) -> FlowIdentity {
             local: Address::from_v4([10, 0, 0, 1]),
             remote_port,
             local_port: 22,
+            kind: FlowKind::Tcp,
         },
     )
 }
 
 fn flow(phase: Phase) -> NewFlow {
-    NewFlow { phase, sequence_number: 1, grant: GrantIndex::NONE }
+    NewFlow::without_grant(phase)
 }
 
 fn record(set: &FlowSet<AtomicU64>, who: FlowIdentity, phase: Phase, now: u64) -> bool {
-    set.record(who, &flow(phase), Boottime::from_milliseconds(now), &LIVES, &search())
+    let now = Boottime::from_milliseconds(now);
+    set.record(who, &flow(phase), now, &LIVES, Eviction::SpareTheLive, &search())
 }
 
 fn phase(set: &FlowSet<AtomicU64>, who: FlowIdentity, now: u64) -> Option<Phase> {
@@ -148,10 +151,35 @@ fn a_forged_syn_does_not_make_a_live_connection_half_open() {
 }
 
 #[test]
+fn outgoing_flows_always_find_room_and_what_ends_first_goes() {
+    let set = FlowSet::default();
+    for port in 0..FLOW_WAYS as u16 {
+        let began = Boottime::from_milliseconds(1000 + u64::from(port));
+        let flow = flow(Phase::Established);
+        assert!(set.record(tuple(1, port), &flow, began, &LIVES, Eviction::FirstToEnd, &search()));
+    }
+    let now = Boottime::from_milliseconds(2000);
+    let one_more = flow(Phase::HalfOpen);
+    assert!(set.record(tuple(2, 1), &one_more, now, &LIVES, Eviction::FirstToEnd, &search()));
+    assert_eq!(phase(&set, tuple(1, 0), 2000), None);
+    assert!((1..FLOW_WAYS as u16).all(|port| phase(&set, tuple(1, port), 2000) == Some(Phase::Established)));
+    assert!(set.record(tuple(2, 2), &one_more, now, &LIVES, Eviction::FirstToEnd, &search()));
+    assert_eq!(phase(&set, tuple(2, 1), 2000), None, "a half-open one goes before those that live");
+}
+
+#[test]
+fn outgoing_flows_to_one_address_spread_over_the_whole_table() {
+    let sets = 256;
+    let filled: std::collections::HashSet<u32> =
+        (0..=u16::MAX).map(|port| tuple(7, port).outgoing_set(sets)).collect();
+    assert_eq!(filled.len(), 256);
+}
+
+#[test]
 fn an_address_fills_few_sets_of_a_large_table() {
     let sets = 16_384;
     let filled: std::collections::HashSet<u32> =
-        (0..=u16::MAX).map(|port| tuple(7, port).set(sets)).collect();
+        (0..=u16::MAX).map(|port| tuple(7, port).accepted_set(sets)).collect();
     assert_eq!(filled.len(), 64);
 }
 

@@ -4,21 +4,39 @@ use knock_common::address::Address;
 use knock_common::drops::DropKey;
 use knock_common::judge::Judgement;
 use knock_common::packet::{Content, NoPacket, Packet};
-use knock_common::reason::{REASON_SLOTS, Verdict};
+use knock_common::reason::{REASON_SLOTS, Reason, Verdict};
 
-use crate::maps::{COUNTERS, DROPS};
+use crate::maps::{COUNTERS, DROPS, PROTOCOLS};
 
 #[inline(always)]
 pub fn count(parsed: Result<&Packet, NoPacket>, judgement: &Judgement) {
-    if let Some(counters) = COUNTERS.get_ptr_mut(0) {
-        // SAFETY: the value is this CPU's own, and the program is not interrupted by itself.
-        let counters = unsafe { &mut *counters };
-        if let Some(counter) = counters.get_mut(judgement.reason() as usize & (REASON_SLOTS - 1)) {
-            *counter = counter.wrapping_add(1);
-        }
+    count_reason(judgement.reason());
+    if let Ok(packet) = parsed
+        && let Content::Other(protocol) = packet.content()
+    {
+        count_protocol(protocol);
     }
     if matches!(judgement.decided.verdict(), Verdict::Drop) {
         count_drop(parsed, judgement);
+    }
+}
+
+#[inline(always)]
+pub fn count_reason(reason: Reason) {
+    if let Some(counters) = COUNTERS.get_ptr_mut(0) {
+        // SAFETY: the value is this CPU's own, and the program is not interrupted by itself.
+        let counters = unsafe { &mut *counters };
+        if let Some(counter) = counters.get_mut(reason as usize & (REASON_SLOTS - 1)) {
+            *counter = counter.wrapping_add(1);
+        }
+    }
+}
+
+#[inline(always)]
+fn count_protocol(number: u8) {
+    if let Some(counter) = PROTOCOLS.get_ptr_mut(number as u32) {
+        // SAFETY: as for the counters.
+        unsafe { *counter = (*counter).wrapping_add(1) };
     }
 }
 

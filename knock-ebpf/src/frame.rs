@@ -1,8 +1,9 @@
-//! The frame behind an XDP context.
+//! The frame behind a program's context.
 
 use aya_ebpf::EbpfContext;
-use aya_ebpf::helpers::generated::{bpf_xdp_get_buff_len, bpf_xdp_load_bytes};
-use aya_ebpf::programs::XdpContext;
+use aya_ebpf::bindings::{__sk_buff, xdp_md};
+use aya_ebpf::helpers::generated::{bpf_skb_load_bytes, bpf_xdp_get_buff_len, bpf_xdp_load_bytes};
+use aya_ebpf::programs::{TcContext, XdpContext};
 use knock_common::frame::Frame;
 use knock_common::word::Word;
 
@@ -13,8 +14,8 @@ use crate::maps::UNFOLLOWED;
 const OFFSET_MAX: usize = 0x7fff;
 
 /// A frame that a program can be made for.
-pub trait PacketFrame: Frame {
-    fn of(context: &XdpContext) -> Self;
+pub trait PacketFrame<C>: Frame {
+    fn of(context: &C) -> Self;
 }
 
 /// A frame in one buffer.
@@ -23,7 +24,7 @@ pub struct LinearFrame {
     end: usize,
 }
 
-impl PacketFrame for LinearFrame {
+impl PacketFrame<XdpContext> for LinearFrame {
     #[inline(always)]
     fn of(context: &XdpContext) -> Self {
         Self { start: context.data(), end: context.data_end() }
@@ -69,24 +70,67 @@ pub fn unfollowed(number: u64) -> u64 {
     }
 }
 
-/// A frame whose tail may lie in further buffers.
-pub struct MultiBufferFrame {
-    head: LinearFrame,
-    context: *mut aya_ebpf::bindings::xdp_md,
+/// What can copy out the part of a frame that does not lie in its first buffer.
+pub trait Buffers {
+    /// Bytes of the whole frame.
+    fn length(&self) -> usize;
+    /// `false`: the frame is not as long.
+    fn copy<const N: usize>(&self, offset: u32, words: &mut [u16; N]) -> bool;
 }
 
-impl PacketFrame for MultiBufferFrame {
+/// A frame whose tail may lie in further buffers.
+pub struct MultiBufferFrame<B> {
+    head: LinearFrame,
+    buffers: B,
+}
+
+impl PacketFrame<XdpContext> for MultiBufferFrame<*mut xdp_md> {
     #[inline(always)]
     fn of(context: &XdpContext) -> Self {
-        Self { head: LinearFrame::of(context), context: context.as_ptr().cast() }
+        Self { head: LinearFrame::of(context), buffers: context.as_ptr().cast() }
     }
 }
 
-impl Frame for MultiBufferFrame {
+impl PacketFrame<TcContext> for MultiBufferFrame<*mut __sk_buff> {
+    #[inline(always)]
+    fn of(context: &TcContext) -> Self {
+        let head = LinearFrame { start: context.data(), end: context.data_end() };
+        Self { head, buffers: context.as_ptr().cast() }
+    }
+}
+
+impl Buffers for *mut xdp_md {
     #[inline(always)]
     fn length(&self) -> usize {
-        // SAFETY: `context` is the context that this program was called with.
-        unsafe { bpf_xdp_get_buff_len(self.context) as usize }
+        // SAFETY: this is the context that the program was called with.
+        unsafe { bpf_xdp_get_buff_len(*self) as usize }
+    }
+
+    #[inline(always)]
+    fn copy<const N: usize>(&self, offset: u32, words: &mut [u16; N]) -> bool {
+        // SAFETY: the helper checks the range against the whole frame and writes exactly `2 * N` bytes to `words`.
+        unsafe { bpf_xdp_load_bytes(*self, offset, words.as_mut_ptr().cast(), 2 * N as u32) == 0 }
+    }
+}
+
+impl Buffers for *mut __sk_buff {
+    #[inline(always)]
+    fn length(&self) -> usize {
+        // SAFETY: this is the context that the program was called with.
+        unsafe { (**self).len as usize }
+    }
+
+    #[inline(always)]
+    fn copy<const N: usize>(&self, offset: u32, words: &mut [u16; N]) -> bool {
+        // SAFETY: the helper checks the range against the whole frame and writes exactly `2 * N` bytes to `words`.
+        unsafe { bpf_skb_load_bytes((*self).cast(), offset, words.as_mut_ptr().cast(), 2 * N as u32) == 0 }
+    }
+}
+
+impl<B: Buffers> Frame for MultiBufferFrame<B> {
+    #[inline(always)]
+    fn length(&self) -> usize {
+        self.buffers.length()
     }
 
     #[inline(always)]
@@ -98,11 +142,7 @@ impl Frame for MultiBufferFrame {
             return None;
         }
         let mut words = [0; N];
-        // SAFETY: the helper checks the range against the whole frame and writes exactly `2 * N` bytes to `words`.
-        let result = unsafe {
-            bpf_xdp_load_bytes(self.context, offset as u32, words.as_mut_ptr().cast(), 2 * N as u32)
-        };
-        if result == 0 { Some(words.map(u16::from_be)) } else { None }
+        if self.buffers.copy(offset as u32, &mut words) { Some(words.map(u16::from_be)) } else { None }
     }
 
     #[inline(always)]

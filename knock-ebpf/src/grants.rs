@@ -11,7 +11,7 @@ use knock_common::tables::TableFull;
 use knock_common::time::Boottime;
 
 use crate::frame::unfollowed;
-use crate::maps::{GRANT_CAPACITY, GRANT_CURSOR, GRANT_SOURCES, GRANTS, GRANTS_SCRATCH, LOCKS, SEARCH};
+use crate::maps::{GRANT_CAPACITY, GRANT_CURSOR, GRANT_SOURCES, GRANTS, GRANTS_SCRATCH, LOCKS, SCRATCH};
 
 /// Sources looked at for one to give up.
 const CANDIDATES: u32 = 16;
@@ -102,9 +102,10 @@ fn add_at(source: &Address, grants: &SourceGrants, cursor: &mut u32, now: Bootti
         return true;
     }
     // From here on the cursor counts on, and its remainder is where the search begins.
-    let Some(search) = SEARCH.get(0) else {
+    let Some(scratch) = SCRATCH.get(0) else {
         return false;
     };
+    let search = &scratch.search;
     search.begin();
     for step in 0..CANDIDATES {
         let index = cursor.wrapping_add(step) % capacity;

@@ -14,12 +14,15 @@ mod trace;
 mod word;
 
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
+use aya_ebpf::bindings::{__sk_buff, xdp_md};
 use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use knock_common::completion::complete;
+use knock_common::frame::Frame;
 use knock_common::judge::judge;
+use knock_common::leaving::note_leaving;
 use knock_common::packet::{NoPacket, Packet, parse};
-use knock_common::reason::Verdict;
+use knock_common::reason::{Reason, Verdict};
 
 use crate::frame::{LinearFrame, MultiBufferFrame, PacketFrame, unfollowed};
 use crate::tables::KernelTables;
@@ -33,33 +36,40 @@ pub fn knock(context: XdpContext) -> u32 {
 /// For drivers that spread large frames over several buffers (Linux 5.18).
 #[xdp(frags)]
 pub fn knock_frags(context: XdpContext) -> u32 {
-    filter::<MultiBufferFrame>(&context)
+    filter::<MultiBufferFrame<*mut xdp_md>>(&context)
 }
 
-/// What the other programs of the hook do decides about the packet.
-const NEXT: i32 = -1;
-
-/// Notes what this machine begins, as it leaves.
+/// Notes what this machine begins, as it leaves. Whatever comes of that, the packet goes on its way.
 #[classifier]
-pub fn knock_egress(_context: TcContext) -> i32 {
+pub fn knock_egress(context: TcContext) -> i32 {
+    /// What else hangs on the hook decides about the packet (`TC_ACT_UNSPEC`).
+    const NEXT: i32 = -1;
+
+    let Some(packet) = packet() else {
+        return NEXT;
+    };
+    if let Ok(Some(tables)) = KernelTables::of(&context)
+        && parse_into(&MultiBufferFrame::<*mut __sk_buff>::of(&context), packet) == 0
+    {
+        note_leaving(&tables, packet);
+    }
     NEXT
 }
 
 #[inline(always)]
-fn filter<F: PacketFrame>(context: &XdpContext) -> u32 {
+fn filter<F: PacketFrame<XdpContext>>(context: &XdpContext) -> u32 {
     // Without its maps the program can't tell anyone apart. They are part of it: this does not happen.
-    let Some(packet) = maps::PACKET.get_ptr_mut(0) else {
+    let (Some(packet), Ok(tables)) = (packet(), KernelTables::of(context)) else {
         return XDP_DROP;
     };
-    let Some(tables) = KernelTables::of(context) else {
-        return XDP_DROP;
+    let Some(tables) = tables else {
+        account::count_reason(Reason::Unconfirmed);
+        return XDP_PASS;
     };
-    // SAFETY: the value is this CPU's own, and the program is not interrupted by itself.
-    let packet = unsafe { &mut *packet };
     let parsed = match parse_into(&F::of(context), packet) {
         0 => Ok(&*packet),
         1 => Err(NoPacket::NotIp),
-        _ => Err(NoPacket::Malformed),
+        _ => Err(NoPacket::Malformed(packet.destination)),
     };
     let judgement = judge(&tables, parsed);
     account::count(parsed, &judgement);
@@ -77,18 +87,29 @@ fn filter<F: PacketFrame>(context: &XdpContext) -> u32 {
     action
 }
 
-/// Parses the frame into `packet`. 0: done; 1: not IP; 2: malformed.
+/// Where this CPU keeps the packet that is being judged.
+#[inline(always)]
+fn packet() -> Option<&'static mut Packet> {
+    // SAFETY: the value is this CPU's own, and its programs don't interrupt each other: arriving and leaving packets are both
+    // handled in, or without, soft interrupts. Each program asks for it once.
+    maps::PACKET.get_ptr_mut(0).map(|packet| unsafe { &mut *packet })
+}
+
+/// Parses the frame into `packet`. 0: done; 1: not IP; 2: malformed, with the destination as far as it is known.
 // Not inlined, and into a map: behind the call the verifier knows nothing of how the packet was parsed, and examines what
 // follows once instead of once per way through the parser.
 #[inline(never)]
-fn parse_into<F: PacketFrame>(frame: &F, packet: &mut Packet) -> u32 {
+fn parse_into<F: Frame>(frame: &F, packet: &mut Packet) -> u32 {
     match parse(frame) {
         Ok(parsed) => {
             *packet = parsed;
             0
         }
         Err(NoPacket::NotIp) => 1,
-        Err(NoPacket::Malformed) => 2,
+        Err(NoPacket::Malformed(destination)) => {
+            packet.destination = destination;
+            2
+        }
     }
 }
 

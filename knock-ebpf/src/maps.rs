@@ -21,15 +21,24 @@ use knock_common::rules::{
     Control, Door, DoorId, DoorKey, Edge, EdgeKey, Hit, HitKey, LISTENER_WORDS, OccurrenceKey, Occurrences,
     PORT_ENTRIES, PortEntry, RelationKey, Rules, State, StateKey, TargetKey, Trust, TrustedKey,
 };
+use knock_common::scanner::{Scan, ScannedKey};
 use knock_common::search::Search;
 use knock_common::tables::TakenKey;
 
 use crate::word::MapWord;
 
+/// What is known at some points of the program and not at others: the verifier would follow the ways apart.
+#[repr(C)]
+pub struct Scratch {
+    pub search: Search<MapWord>,
+    /// Nanoseconds of CLOCK_BOOTTIME; 0: not read yet.
+    pub now: MapWord,
+}
+
 /// Sets in `ATTEMPTS`, a power of two.
 #[unsafe(no_mangle)]
 pub static ATTEMPT_SETS: Global<u32> = Global::new(1);
-/// Sets in `FLOWS`, a power of two.
+/// Sets in `FLOWS` and in `OUTGOING`, a power of two.
 #[unsafe(no_mangle)]
 pub static FLOW_SETS: Global<u32> = Global::new(1);
 /// Entries in `GRANT_SOURCES`.
@@ -76,6 +85,10 @@ pub static RELATIONS: HashMap<RelationKey, u32> = HashMap::with_max_entries(1, B
 #[map]
 pub static TARGETS: HashMap<TargetKey, u32> = HashMap::with_max_entries(1, BPF_F_NO_PREALLOC);
 
+/// Rules: the `destinations`. Followed by the controller while they hold, as this machine's addresses change.
+#[map]
+pub static DESTINATIONS: HashMap<TargetKey, u32> = HashMap::with_max_entries(1, BPF_F_NO_PREALLOC);
+
 /// Rules: trusted prefixes.
 #[map]
 pub static TRUSTED: LpmTrie<TrustedKey, Trust> = LpmTrie::with_max_entries(1, 0);
@@ -97,6 +110,25 @@ pub static TAKEN: LruHashMap<TakenKey, u32> = LruHashMap::with_max_entries(1, 0)
 /// of live ones records no more.
 #[map]
 pub static FLOWS: Array<FlowSet<MapWord>> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// What this machine began, and notes of who has a flow with it. Written by the programs on both ways and, for connections
+/// that were there before, by the controller; a full set gives up what ends first.
+#[map]
+pub static OUTGOING: Array<FlowSet<MapWord>> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Sources that hit closed ports, where scanners are held. Written by the program, and by the controller to end a hold; the
+/// least recently seen go.
+#[map]
+pub static SCANS: LruHashMap<Address, Scan> = LruHashMap::with_max_entries(1, 0);
+
+/// Closed ports that sources hit, and the beginning of the scan that they count for. Written by the program; the least
+/// recently hit go, and would count again.
+#[map]
+pub static SCANNED: LruHashMap<ScannedKey, u64> = LruHashMap::with_max_entries(1, 0);
+
+/// IP packets by the number of a protocol other than TCP, UDP and ICMP. Written by the program.
+#[map]
+pub static PROTOCOLS: PerCpuArray<u64> = PerCpuArray::with_max_entries(256, 0);
 
 /// Grants by source. Written by the program, and by the controller for an administrator; when it is full the program gives up
 /// a source whose grants have passed, else the oldest unused of those it looks at, else refuses.
@@ -159,9 +191,9 @@ pub static UNFOLLOWED: PerCpuArray<MapWord> = PerCpuArray::with_max_entries(1, 0
 #[map]
 pub static PACKET: PerCpuArray<Packet> = PerCpuArray::with_max_entries(1, 0);
 
-/// Where searches keep what they find; one entry per CPU.
+/// What the program finds out on the way, out of the verifier's sight; one entry per CPU.
 #[map]
-pub static SEARCH: PerCpuArray<Search<MapWord>> = PerCpuArray::with_max_entries(1, 0);
+pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 
 /// Room to change a source's grants in; one entry per CPU.
 #[map]

@@ -1,29 +1,29 @@
 //! Tells the controller what happened.
 
+use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::bpf_get_smp_processor_id;
-use aya_ebpf::programs::XdpContext;
 use knock_common::event::{Event, EventKind, RING_EVENTS};
 use knock_common::rules::DoorId;
+use knock_common::tables::FRAGMENTS_PER_SECOND;
+use knock_common::time::Boottime;
 
 use crate::maps::{BUDGET, COMPLETIONS, EVENTS, OPENINGS, SERIALS};
 
-/// Stage events that one CPU sends in a second.
-const STAGES_PER_SECOND: u64 = 64;
+/// Events that need not be kept which one CPU sends in a second.
+const EVENTS_IN_PASSING_PER_SECOND: u32 = 64;
 
-/// What one CPU has sent of late, and what it left out.
+/// What one CPU has sent of late, what it let pass, and what it left out.
 #[repr(C)]
 pub struct Budget {
-    /// Seconds of CLOCK_BOOTTIME.
-    second: u64,
-    /// Stage events sent in that second.
-    stages: u64,
+    events: Allowance,
+    fragments: Allowance,
     /// Events left out since the maps were made.
     suppressed: u64,
 }
 
 /// Keeps the event in this CPU's ring and signals it.
 #[inline(always)]
-pub fn keep_and_signal(context: &XdpContext, event: &mut Event) {
+pub fn keep_and_signal(context: &impl EbpfContext, event: &mut Event) {
     if event.kind == EventKind::Open as u32 {
         count_opening(event.door);
     }
@@ -57,32 +57,62 @@ fn count_opening(door: DoorId) {
     }
 }
 
-/// Signals a step of an attempt, within this CPU's budget.
+/// So much in a second.
+#[repr(C)]
+struct Allowance {
+    /// Of CLOCK_BOOTTIME.
+    second: u32,
+    /// In that second.
+    taken: u32,
+}
+
+impl Allowance {
+    #[inline(always)]
+    fn take(&mut self, second: u32, limit: u32) -> bool {
+        if self.second != second {
+            self.second = second;
+            self.taken = 0;
+        }
+        if self.taken >= limit {
+            return false;
+        }
+        self.taken += 1;
+        true
+    }
+}
+
 #[inline(always)]
-pub fn signal_stage(context: &XdpContext, event: &Event) {
-    let Some(budget) = BUDGET.get_ptr_mut(0) else {
+fn budget() -> Option<&'static mut Budget> {
+    // SAFETY: the value is this CPU's own, the program is not interrupted by itself, and no caller holds on to the reference.
+    BUDGET.get_ptr_mut(0).map(|budget| unsafe { &mut *budget })
+}
+
+/// Signals what need not be kept, within this CPU's budget.
+#[inline(always)]
+pub fn signal_in_passing(context: &impl EbpfContext, event: &Event) {
+    let Some(budget) = budget() else {
         return;
     };
-    // SAFETY: the value is this CPU's own, and the program is not interrupted by itself.
-    let budget = unsafe { &mut *budget };
-    let second = event.time / 1_000_000_000;
-    if budget.second != second {
-        budget.second = second;
-        budget.stages = 0;
-    }
-    if budget.stages >= STAGES_PER_SECOND {
+    let second = Boottime::from_nanoseconds(event.time).seconds();
+    if budget.events.take(second, EVENTS_IN_PASSING_PER_SECOND) {
+        EVENTS.output(context, event, 0);
+    } else {
         budget.suppressed = budget.suppressed.wrapping_add(1);
-        return;
     }
-    budget.stages += 1;
-    EVENTS.output(context, event, 0);
+}
+
+/// Whether this CPU may let one more fragment of an unknown source pass.
+#[inline(always)]
+pub fn take_fragment(now: Boottime) -> bool {
+    match budget() {
+        Some(budget) => budget.fragments.take(now.seconds(), FRAGMENTS_PER_SECOND),
+        None => false,
+    }
 }
 
 #[inline(always)]
 pub fn count_suppressed() {
-    if let Some(budget) = BUDGET.get_ptr_mut(0) {
-        // SAFETY: the value is this CPU's own, and the program is not interrupted by itself.
-        let budget = unsafe { &mut *budget };
+    if let Some(budget) = budget() {
         budget.suppressed = budget.suppressed.wrapping_add(1);
     }
 }

@@ -1,11 +1,10 @@
 //! The core's look-ups, answered by BPF maps.
 
-use core::cell::Cell;
 use core::ops::Deref;
 
+use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::bpf_ktime_get_boot_ns;
 use aya_ebpf::maps::lpm_trie::Key;
-use aya_ebpf::programs::XdpContext;
 use knock_common::address::Address;
 use knock_common::attempt::AttemptSet;
 use knock_common::connection::{Connections, ConnectionsKey};
@@ -18,46 +17,62 @@ use knock_common::rules::{
     Control, Door, DoorKey, Edge, EdgeKey, Hit, HitKey, OccurrenceKey, Occurrences, PortEntry, RelationKey,
     Rules, Slot, State, StateKey, TargetKey, Trust, TrustedKey, listener_bit, port_index,
 };
+use knock_common::scanner::{Scan, ScannedKey};
 use knock_common::search::Search;
 use knock_common::tables::{TableFull, Tables, TakenKey};
 use knock_common::time::Boottime;
+use knock_common::word::Word;
 
 use crate::frame::unfollowed;
+use crate::maps::Scratch;
 use crate::word::MapWord;
 use crate::{grants, maps, report};
 
 /// The maps, as they are for one packet.
-pub struct KernelTables<'a> {
-    context: &'a XdpContext,
+pub struct KernelTables<'a, C> {
+    context: &'a C,
     control: &'a Control,
     slot: Slot,
     rules: &'a Rules,
-    search: &'a Search<MapWord>,
-    /// 0: not read yet.
-    now: Cell<u64>,
+    scratch: &'a Scratch,
 }
 
-impl<'a> KernelTables<'a> {
+impl<'a, C: EbpfContext> KernelTables<'a, C> {
+    /// `Ok(None)`: no rules are in force. `Err`: a map is missing.
     #[inline(always)]
-    pub fn of(context: &'a XdpContext) -> Option<Self> {
-        let control = maps::CONTROL.get(0)?;
-        let slot = control.active_slot & 1;
-        let rules = maps::RULES.get(slot)?;
-        let search = maps::SEARCH.get(0)?;
-        Some(Self { context, control, slot, rules, search, now: Cell::new(0) })
+    pub fn of(context: &'a C) -> Result<Option<Self>, Missing> {
+        let control = maps::CONTROL.get(0).ok_or(Missing)?;
+        let scratch = maps::SCRATCH.get(0).ok_or(Missing)?;
+        scratch.now.store(0);
+        let Some(slot) = control.slot_in_force(clock) else {
+            return Ok(None);
+        };
+        let rules = maps::RULES.get(slot).ok_or(Missing)?;
+        Ok(Some(Self { context, control, slot, rules, scratch }))
     }
 }
 
-impl Tables for KernelTables<'_> {
+/// A map that is part of the program is not there.
+pub struct Missing;
+
+#[inline(always)]
+fn clock() -> Boottime {
+    // SAFETY: the helper has no preconditions.
+    Boottime::from_nanoseconds(unsafe { bpf_ktime_get_boot_ns() })
+}
+
+impl<C: EbpfContext> Tables for KernelTables<'_, C> {
     type Word = MapWord;
 
     #[inline(always)]
     fn now(&self) -> Boottime {
-        if self.now.get() == 0 {
-            // SAFETY: the helper has no preconditions.
-            self.now.set(unsafe { bpf_ktime_get_boot_ns() });
+        let known = self.scratch.now.load();
+        if known != 0 {
+            return Boottime::from_nanoseconds(known);
         }
-        Boottime::from_nanoseconds(self.now.get())
+        let now = clock();
+        self.scratch.now.store(now.nanoseconds());
+        now
     }
 
     #[inline(always)]
@@ -67,7 +82,7 @@ impl Tables for KernelTables<'_> {
 
     #[inline(always)]
     fn search(&self) -> &Search<MapWord> {
-        self.search
+        &self.scratch.search
     }
 
     #[inline(always)]
@@ -182,6 +197,45 @@ impl Tables for KernelTables<'_> {
     }
 
     #[inline(always)]
+    fn outgoing_set(&self, set: u32) -> Option<&FlowSet<MapWord>> {
+        maps::OUTGOING.get(set)
+    }
+
+    #[inline(always)]
+    fn is_destination(&self, address: &Address) -> bool {
+        let key = TargetKey { slot: self.slot as u64, address: *address };
+        maps::DESTINATIONS.get_ptr(&key).is_some()
+    }
+
+    #[inline(always)]
+    fn may_pass_fragment(&self) -> bool {
+        report::take_fragment(self.now())
+    }
+
+    #[inline(always)]
+    fn scan(&self, source: &Address) -> Option<Scan> {
+        // SAFETY: a torn read can only misjudge how long a source is held.
+        unsafe { maps::SCANS.get(source) }.copied()
+    }
+
+    #[inline(always)]
+    fn store_scan(&self, source: &Address, scan: &Scan) {
+        // An LRU map always finds room.
+        let _ = maps::SCANS.insert(source, scan, 0);
+    }
+
+    #[inline(always)]
+    fn note_scanned(&self, key: &ScannedKey, started: u64) -> bool {
+        // SAFETY: a torn read can only count a port twice.
+        if matches!(unsafe { maps::SCANNED.get(key) }, Some(noted) if *noted == started) {
+            return false;
+        }
+        // An LRU map always finds room.
+        let _ = maps::SCANNED.insert(key, started, 0);
+        true
+    }
+
+    #[inline(always)]
     fn grants(&self, source: &Address) -> Option<impl Deref<Target = SourceGrants> + '_> {
         // SAFETY: an entry that is reused meanwhile names another source, which readers check.
         unsafe { maps::GRANTS.get(source) }
@@ -236,8 +290,8 @@ impl Tables for KernelTables<'_> {
     }
 
     #[inline(always)]
-    fn report_stage(&self, event: &Event) {
-        report::signal_stage(self.context, event);
+    fn report_in_passing(&self, event: &Event) {
+        report::signal_in_passing(self.context, event);
     }
 
     #[inline(always)]

@@ -22,7 +22,7 @@ pub fn log(context: &XdpContext, parsed: Result<&Packet, NoPacket>, judgement: &
             Protocol::Tcp => (TCP, segment.destination_port),
             Protocol::Udp => (UDP, segment.destination_port),
         },
-        Content::Icmp => (ICMP, 0),
+        Content::Icmp(_) => (ICMP, 0),
         Content::Other(number) => (number, 0),
         Content::LaterFragment => (0, 0),
     };

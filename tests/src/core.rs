@@ -5,7 +5,7 @@ use crate::rule_set::{protocol, rule_set};
 use crate::state::{AttemptState, Doors, FlowEnd, State, sorted};
 use knock_common::address::Address;
 use knock_common::attempt::{SourceIdentity, is_within};
-use knock_common::flow::{FiveTuple, FlowIdentity, Phase};
+use knock_common::flow::{FiveTuple, FlowIdentity, FlowKind, Phase};
 use knock_common::grant::{Granted, SourceGrants};
 use knock_common::reason::Verdict;
 use knock_common::rules::StateKey;
@@ -72,7 +72,7 @@ impl CoreFilter {
                 Phase::Established => FlowState::Established,
                 Phase::Closing => FlowState::Closing,
             };
-            (state, FlowEnd { deadline_ms: flow.deadline, sequence: flow.sequence_number })
+            (state, FlowEnd { deadline_ms: flow.deadline, sequence: flow.sequence })
         });
         State { attempts: attempts.collect(), grants: grants.collect(), flows: sorted(flows) }
     }
@@ -83,8 +83,9 @@ impl CoreFilter {
             local: segment.destination.into(),
             remote_port: segment.source_port,
             local_port: segment.port.number,
+            kind: FlowKind::of(protocol(segment.port.protocol)),
         };
-        FlowIdentity::of(self.tables.hash_key(), &tuple).set(self.tables.flow_sets())
+        FlowIdentity::of(self.tables.hash_key(), &tuple).accepted_set(self.tables.flow_sets())
     }
 
     fn attempt(&self, now_ms: u64, source: IpAddr) -> Option<AttemptState> {

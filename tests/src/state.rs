@@ -3,6 +3,7 @@
 use crate::model::{Event, EventKind, FlowState, Model, Rules};
 use crate::rule_set::door_name;
 use knock_common::event;
+use knock_common::flow::SequenceTag;
 use knock_common::rules::DoorId;
 use knock_ctl::rules::door_ids;
 use std::collections::BTreeMap;
@@ -30,7 +31,7 @@ pub struct AttemptState {
 pub struct FlowEnd {
     pub deadline_ms: u64,
     /// Of the last SYN.
-    pub sequence: u32,
+    pub sequence: SequenceTag,
 }
 
 impl State {
@@ -40,10 +41,9 @@ impl State {
             (source, AttemptState { start_ms, step, completed })
         });
         let grants = model.grants(now_ms).into_iter().map(|(key, grant)| (key, grant.deadline_ms));
-        let flows = model
-            .flows(now_ms)
-            .into_values()
-            .map(|flow| (flow.state, FlowEnd { deadline_ms: flow.deadline_ms, sequence: flow.sequence }));
+        let flows = model.flows(now_ms).into_values().map(|flow| {
+            (flow.state, FlowEnd { deadline_ms: flow.deadline_ms, sequence: SequenceTag::of(flow.sequence) })
+        });
         Self { attempts: attempts.collect(), grants: grants.collect(), flows: sorted(flows) }
     }
 }

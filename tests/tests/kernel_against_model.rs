@@ -19,7 +19,7 @@ const SEEDS: u64 = 60;
 const PACKETS: usize = 200;
 
 /// Instructions that the verifier may look at: half of what it allows.
-const VERIFIER_BUDGET: u32 = 300_000;
+const VERIFIER_BUDGET: u32 = 450_000;
 
 /// One for all tests: the verifier takes its time.
 static FILTER: LazyLock<Mutex<KernelFilter>> = LazyLock::new(|| {

@@ -1,6 +1,7 @@
 //! Ethernet and VLAN tags (IEEE 802.1Q, 802.1ad).
 
 use super::NoPacket;
+use crate::address::Address;
 use crate::frame::Frame;
 
 const IPV4: u16 = 0x0800;
@@ -11,6 +12,8 @@ const SERVICE_VLAN: u16 = 0x88a8;
 const ETHERNET_HEADER: usize = 14;
 const VLAN_TAG: usize = 4;
 const TAGS_MAX: usize = 2;
+
+const MALFORMED: NoPacket = NoPacket::Malformed(Address::UNSPECIFIED);
 
 /// The network layer's protocol and the offset of its header.
 pub(super) enum Network {
@@ -23,18 +26,18 @@ pub(super) enum Network {
 #[inline(always)]
 pub(super) fn network_header<F: Frame + ?Sized>(frame: &F) -> Result<Network, NoPacket> {
     let mut offset = ETHERNET_HEADER;
-    let [mut ethertype] = frame.words(offset - 2).ok_or(NoPacket::Malformed)?;
+    let [mut ethertype] = frame.words(offset - 2).ok_or(MALFORMED)?;
     for _ in 0..TAGS_MAX {
         if !is_tag(ethertype) {
             break;
         }
         offset += VLAN_TAG;
-        [ethertype] = frame.words(offset - 2).ok_or(NoPacket::Malformed)?;
+        [ethertype] = frame.words(offset - 2).ok_or(MALFORMED)?;
     }
     match ethertype {
         IPV4 => Ok(Network::Ipv4(offset)),
         IPV6 => Ok(Network::Ipv6(offset)),
-        VLAN | SERVICE_VLAN => Err(NoPacket::Malformed),
+        VLAN | SERVICE_VLAN => Err(MALFORMED),
         _ => Err(NoPacket::NotIp),
     }
 }

@@ -1,7 +1,7 @@
 //! IPv6 and its extension headers (RFC 8200).
 
 use super::ipv4::LENGTH_MAX;
-use super::{Kind, NoPacket, Packet, Parsed, Payload, Segment, transport};
+use super::{Body, Icmp, Kind, Malformed, NoPacket, Parsed, Payload, Segment, icmp, transport};
 use crate::address::Address;
 use crate::frame::Frame;
 
@@ -13,6 +13,9 @@ const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
 const AUTHENTICATION: u8 = 51;
 const ICMPV6: u8 = 58;
+const ECHO: u8 = 128;
+/// Node information (RFC 4620).
+const QUERIES: [u8; 3] = [139; 3];
 const DESTINATION: u8 = 60;
 const MOBILITY: u8 = 135;
 const HOST_IDENTITY: u8 = 139;
@@ -51,22 +54,33 @@ impl Walk {
 
 #[inline(always)]
 pub(super) fn parse<F: Frame + ?Sized>(frame: &F, offset: usize) -> Parsed {
-    let [first, _, length, header_and_limit] = frame.words(offset).ok_or(NoPacket::Malformed)?;
-    let source = Address::from_v6_words(frame.words(offset + 8).ok_or(NoPacket::Malformed)?);
-    let destination = Address::from_v6_words(frame.words(offset + 24).ok_or(NoPacket::Malformed)?);
-    let [next_header, hop_limit] = header_and_limit.to_be_bytes();
+    const MALFORMED: NoPacket = NoPacket::Malformed(Address::UNSPECIFIED);
+
+    let header = frame.words(offset).ok_or(MALFORMED)?;
+    let source = Address::from_v6_words(frame.words(offset + 8).ok_or(MALFORMED)?);
+    let destination = Address::from_v6_words(frame.words(offset + 24).ok_or(MALFORMED)?);
     // A mapped address belongs to no packet (RFC 4291, 2.5.5.2), and would be taken for the IPv4 source of that name.
-    if first >> 12 != 6 || source.is_mapped() {
-        return Err(NoPacket::Malformed);
+    if source.is_mapped() {
+        return Err(NoPacket::Malformed(destination));
+    }
+    Body::between(body(frame, offset, header), source, destination)
+}
+
+#[inline(always)]
+fn body<F: Frame + ?Sized>(frame: &F, offset: usize, header: [u16; 4]) -> Result<Body, Malformed> {
+    let [first, _, length, header_and_limit] = header;
+    let [next_header, hop_limit] = header_and_limit.to_be_bytes();
+    if first >> 12 != 6 {
+        return Err(Malformed);
     }
     let available = frame.length().saturating_sub(offset + HEADER);
     let length = match length as usize {
         0 if available + HEADER > LENGTH_MAX => available,
-        0 => return Err(NoPacket::Malformed),
+        0 => return Err(Malformed),
         length => length,
     };
     if length > available {
-        return Err(NoPacket::Malformed);
+        return Err(Malformed);
     }
     let mut walk = Walk {
         next_header,
@@ -77,23 +91,27 @@ pub(super) fn parse<F: Frame + ?Sized>(frame: &F, offset: usize) -> Parsed {
     let mut walked = 0;
     while is_extension(walk.next_header) && !walk.later_fragment {
         if walked == EXTENSION_HEADERS_MAX {
-            return Err(NoPacket::Malformed);
+            return Err(Malformed);
         }
         walked += 1;
         step(frame, &mut walk)?;
         walk = Walk::from_bits(frame.unfollowed(walk.to_bits()));
     }
     let mut segment = Segment::NONE;
+    let mut about = Icmp::Other;
     let kind = match walk.next_header {
         _ if walk.later_fragment => Kind::LaterFragment,
         transport::TCP | transport::UDP => {
             segment = transport::parse(frame, walk.next_header, walk.payload)?;
             Kind::Segment
         }
-        ICMPV6 => Kind::Icmp,
+        ICMPV6 => {
+            about = icmp(frame, walk.payload, ECHO, QUERIES);
+            Kind::Icmp
+        }
         _ => Kind::Other,
     };
-    Ok(Packet { source, destination, segment, hop_limit, kind, protocol: walk.next_header })
+    Ok(Body { segment, kind, protocol: walk.next_header, hop_limit, icmp: about })
 }
 
 #[inline(always)]
@@ -106,8 +124,8 @@ fn is_extension(header: u8) -> bool {
 
 /// Steps over one extension header.
 #[inline(always)]
-fn step<F: Frame + ?Sized>(frame: &F, walk: &mut Walk) -> Result<(), NoPacket> {
-    let [first, second] = frame.words(walk.payload.offset).ok_or(NoPacket::Malformed)?;
+fn step<F: Frame + ?Sized>(frame: &F, walk: &mut Walk) -> Result<(), Malformed> {
+    let [first, second] = frame.words(walk.payload.offset).ok_or(Malformed)?;
     let [next_header, length_byte] = first.to_be_bytes();
     let length = match walk.next_header {
         FRAGMENT => 8,
@@ -115,13 +133,13 @@ fn step<F: Frame + ?Sized>(frame: &F, walk: &mut Walk) -> Result<(), NoPacket> {
         _ => (length_byte as usize + 1) * 8,
     };
     if length > walk.payload.length {
-        return Err(NoPacket::Malformed);
+        return Err(Malformed);
     }
     if walk.next_header == FRAGMENT {
         match second >> 3 {
             0 => {}
             // Would overwrite the transport header of the first fragment, as in RFC 3128.
-            1 => return Err(NoPacket::Malformed),
+            1 => return Err(Malformed),
             _ => walk.later_fragment = true,
         }
         walk.payload.fragment |= second & 1 != 0;

@@ -16,9 +16,13 @@ use crate::port::Protocol;
 pub enum NoPacket {
     /// Neither IPv4 nor IPv6.
     NotIp,
-    /// A header that lies or is cut short, a third VLAN tag, a fragment made to deceive.
-    Malformed,
+    /// A header that lies or is cut short, a third VLAN tag, a fragment made to deceive. Where it says that it goes to, as far
+    /// as that can be read; else [`Address::UNSPECIFIED`].
+    Malformed(Address),
 }
+
+/// A header that lies or is cut short, or a fragment made to deceive.
+struct Malformed;
 
 /// What a frame holds.
 pub type Parsed = Result<Packet, NoPacket>;
@@ -38,6 +42,16 @@ pub struct Packet {
     kind: Kind,
     /// Number of the protocol above IP.
     protocol: u8,
+    icmp: Icmp,
+}
+
+/// What an IP packet carries, as its own parser found it.
+struct Body {
+    segment: Segment,
+    kind: Kind,
+    protocol: u8,
+    hop_limit: u8,
+    icmp: Icmp,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +63,20 @@ enum Kind {
     Other,
 }
 
+/// What an ICMP or ICMPv6 message is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Icmp {
+    /// An echo request.
+    Echo,
+    /// Another request for information about this machine.
+    Query,
+    /// An answer, an error, what neighbours say to each other.
+    Other,
+    /// Shorter than the header of any message.
+    CutShort,
+}
+
 /// What an IP packet carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content<'a> {
@@ -56,7 +84,7 @@ pub enum Content<'a> {
     /// A fragment other than the first: it carries no ports.
     LaterFragment,
     /// ICMP over IPv4 or ICMPv6 over IPv6.
-    Icmp,
+    Icmp(Icmp),
     /// Another protocol, by its number.
     Other(u8),
 }
@@ -67,7 +95,7 @@ impl Packet {
         match self.kind {
             Kind::Segment => Content::Segment(&self.segment),
             Kind::LaterFragment => Content::LaterFragment,
-            Kind::Icmp => Content::Icmp,
+            Kind::Icmp => Content::Icmp(self.icmp),
             Kind::Other => Content::Other(self.protocol),
         }
     }
@@ -123,5 +151,39 @@ pub fn parse<F: Frame + ?Sized>(frame: &F) -> Parsed {
     match ethernet::network_header(frame)? {
         Network::Ipv4(offset) => ipv4::parse(frame, offset),
         Network::Ipv6(offset) => ipv6::parse(frame, offset),
+    }
+}
+
+impl Body {
+    /// With the addresses of the header that it stands behind.
+    #[inline(always)]
+    fn between(body: Result<Self, Malformed>, source: Address, destination: Address) -> Parsed {
+        let Ok(Self { segment, kind, protocol, hop_limit, icmp }) = body else {
+            return Err(NoPacket::Malformed(destination));
+        };
+        Ok(Packet { source, destination, segment, hop_limit, kind, protocol, icmp })
+    }
+}
+
+/// Bytes of the shortest ICMP and ICMPv6 messages (RFC 792, RFC 4443).
+const ICMP_HEADER: usize = 8;
+
+/// What the message at the beginning of `payload` is about; `echo` and `queries` are numbers of types.
+#[inline(always)]
+fn icmp<F: Frame + ?Sized>(frame: &F, payload: Payload, echo: u8, queries: [u8; 3]) -> Icmp {
+    if payload.length < ICMP_HEADER {
+        return Icmp::CutShort;
+    }
+    let Some([first]) = frame.words(payload.offset) else {
+        return Icmp::CutShort;
+    };
+    let [kind, _] = first.to_be_bytes();
+    let [a, b, c] = queries;
+    if kind == echo {
+        Icmp::Echo
+    } else if kind == a || kind == b || kind == c {
+        Icmp::Query
+    } else {
+        Icmp::Other
     }
 }

@@ -1,6 +1,6 @@
 //! TCP (RFC 9293) and UDP (RFC 768).
 
-use super::{NoPacket, Payload, Segment};
+use super::{Malformed, Payload, Segment};
 use crate::flags::TcpFlags;
 use crate::frame::Frame;
 use crate::port::Protocol;
@@ -16,22 +16,22 @@ pub(super) fn parse<F: Frame + ?Sized>(
     frame: &F,
     protocol: u8,
     payload: Payload,
-) -> Result<Segment, NoPacket> {
+) -> Result<Segment, Malformed> {
     if protocol == TCP { tcp(frame, payload) } else { udp(frame, payload) }
 }
 
 #[inline(always)]
-fn tcp<F: Frame + ?Sized>(frame: &F, payload: Payload) -> Result<Segment, NoPacket> {
+fn tcp<F: Frame + ?Sized>(frame: &F, payload: Payload) -> Result<Segment, Malformed> {
     if payload.length < TCP_HEADER {
-        return Err(NoPacket::Malformed);
+        return Err(Malformed);
     }
     let [source_port, destination_port, n0, n1, _, _, offset_and_flags] =
-        frame.words(payload.offset).ok_or(NoPacket::Malformed)?;
+        frame.words(payload.offset).ok_or(Malformed)?;
     let [data_offset, flags] = offset_and_flags.to_be_bytes();
     let header_length = ((data_offset >> 4) as usize) * 4;
     // The options of a first fragment may lie in the next one.
     if header_length < TCP_HEADER || (header_length > payload.length && !payload.fragment) {
-        return Err(NoPacket::Malformed);
+        return Err(Malformed);
     }
     Ok(Segment {
         protocol: Protocol::Tcp,
@@ -45,15 +45,14 @@ fn tcp<F: Frame + ?Sized>(frame: &F, payload: Payload) -> Result<Segment, NoPack
 }
 
 #[inline(always)]
-fn udp<F: Frame + ?Sized>(frame: &F, payload: Payload) -> Result<Segment, NoPacket> {
+fn udp<F: Frame + ?Sized>(frame: &F, payload: Payload) -> Result<Segment, Malformed> {
     if payload.length < UDP_HEADER {
-        return Err(NoPacket::Malformed);
+        return Err(Malformed);
     }
-    let [source_port, destination_port, length, _] =
-        frame.words(payload.offset).ok_or(NoPacket::Malformed)?;
+    let [source_port, destination_port, length, _] = frame.words(payload.offset).ok_or(Malformed)?;
     let length = length as usize;
     if length < UDP_HEADER || (length > payload.length && !payload.fragment) {
-        return Err(NoPacket::Malformed);
+        return Err(Malformed);
     }
     Ok(Segment {
         protocol: Protocol::Udp,

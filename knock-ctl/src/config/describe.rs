@@ -12,6 +12,7 @@ use super::duration::format_duration;
 use super::filter::{Established, Filter, Interface, Mode};
 use super::flags::format_flags;
 use super::{Config, DoorCommands};
+use crate::rules::{Policy, ScannersRule};
 
 /// Several lines, the last one ended too. `memory_bytes` is what the limits cost in kernel memory.
 pub fn describe(config: &Config, memory_bytes: u64) -> String {
@@ -35,14 +36,23 @@ fn describe_filter(config: &Config) -> Vec<String> {
     if !filter.enforce {
         lines.push("Not enforced: nothing is dropped; what would be is counted.".to_owned());
     }
+    if !filter.destinations.is_empty() {
+        lines.push(format!("Only what is sent to {} is filtered.", list(&filter.destinations)));
+    }
     let closed = closed(config);
-    if closed.is_empty() {
+    let everything = filter.policy == Policy::Drop;
+    if everything {
+        lines.push("Closed: every port, but for those that are named below.".to_owned());
+    } else if closed.is_empty() {
         lines.push("Closed: nothing.".to_owned());
     } else {
         lines.push(format!("Closed: {}. Other ports are left as they are.", list(&closed)));
     }
     if !filter.public.is_empty() {
         lines.push(format!("Always open: {}.", list(&filter.public)));
+    }
+    if everything {
+        lines.push(passes(filter));
     }
     let trusted: Vec<String> = filter
         .trusted
@@ -52,15 +62,37 @@ fn describe_filter(config: &Config) -> Vec<String> {
             Opens::Ports(ports) => format!("{} (only for {})", trusted.from, list(ports)),
         })
         .collect();
-    if trusted.is_empty() && !closed.is_empty() {
+    if trusted.is_empty() && !config.doors.is_empty() && (everything || !closed.is_empty()) {
         lines.push("Everyone must knock.".to_owned());
     } else if !trusted.is_empty() {
         lines.push(format!("Need not knock: {}.", trusted.join(", ")));
     }
+    lines.extend(config.scanners.as_ref().map(describe_scanners));
     if !filter.strict {
         lines.push("Not strict: only a wrong port that belongs to some door resets an attempt.".to_owned());
     }
     lines
+}
+
+/// What is neither public nor granted and passes all the same where everything is closed.
+fn passes(filter: &Filter) -> String {
+    let mut kinds = vec!["connections that this machine begins".to_owned(), "DHCP".to_owned()];
+    kinds.push(if filter.ping { "ICMP" } else { "ICMP except echo requests and the like" }.to_owned());
+    kinds.push("IGMP".to_owned());
+    kinds.extend(filter.protocols.iter().map(ToString::to_string));
+    format!("Passes too: {}.", kinds.join(", "))
+}
+
+fn describe_scanners(scanners: &ScannersRule) -> String {
+    let ScannersRule { ports, within, hold, include_public } = *scanners;
+    let public =
+        if include_public { "public ports are closed to it too" } else { "public ports stay open to it" };
+    format!(
+        "Held: a source that hits {} within {}, for {}; {public}.",
+        counted(ports as usize, "different closed port"),
+        format_duration(within),
+        format_duration(hold)
+    )
 }
 
 fn interfaces(filter: &Filter) -> String {

@@ -4,20 +4,24 @@ use ipnet::IpNet;
 use knock_common::port::PortRange;
 
 use super::address;
+use super::destination::{self, Destination};
 use super::door::Opens;
 use super::draft;
 use super::ports;
+use super::protocols::{self, IpProtocol};
 use super::report::{Fault, Located, Report};
 use super::scalar;
 use super::section::{Kind, Section};
 use super::source::Place;
 use super::tree::{Node, Table, Value};
+use crate::rules::Policy;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
     /// Empty: the command line names them.
     pub interfaces: Vec<Interface>,
     pub mode: Mode,
+    pub policy: Policy,
     /// `false`: every rule runs and nothing is dropped.
     pub enforce: bool,
     /// Open to everyone.
@@ -25,6 +29,12 @@ pub struct Filter {
     /// Closed without a door of their own.
     pub protected: Vec<PortRange>,
     pub trusted: Vec<Trusted>,
+    /// Pass under [`Policy::Drop`].
+    pub protocols: Vec<IpProtocol>,
+    /// `false`: under [`Policy::Drop`] echo requests are dropped.
+    pub ping: bool,
+    /// Only packets to these are filtered; empty: all.
+    pub destinations: Vec<Destination>,
     /// Any wrong port resets an attempt; `false`: only a port that belongs to some door does.
     pub strict: bool,
     pub established: Established,
@@ -67,6 +77,10 @@ pub(super) struct DraftFilter {
     pub(super) trusted: Vec<Located<Trusted>>,
     /// Of `strict = false`.
     pub(super) not_strict: Option<Place>,
+    /// Of the key, where it is there.
+    pub(super) policy: Option<Place>,
+    /// Of `protocols` and `ping = false`, which only [`Policy::Drop`] asks for.
+    pub(super) for_drop_alone: Vec<(&'static str, Place)>,
 }
 
 pub(super) fn read(table: &Table, report: &mut Report) -> DraftFilter {
@@ -74,30 +88,48 @@ pub(super) fn read(table: &Table, report: &mut Report) -> DraftFilter {
     let interfaces = section.read_list("interfaces", report, |node, _| interface(node));
     let modes = [("auto", Mode::Auto), ("native", Mode::Native), ("generic", Mode::Generic)];
     let mode = section.read("mode", report, scalar::choice(&modes));
+    let policies = [("pass", Policy::Pass), ("drop", Policy::Drop)];
+    let policy = section.read("policy", report, scalar::choice(&policies));
     let enforce = section.read("enforce", report, scalar::boolean);
     let public = section.read_list("public", report, |node, _| ports::range(node));
     let protected = section.read_list("protected", report, |node, _| ports::range(node));
     let trusted = section.read_list("trusted", report, trusted);
-    let strict = section.read("strict", report, scalar::boolean);
-    let not_strict = match strict {
-        Some(false) => table.get("strict").map(|entry| entry.place),
-        _ => None,
-    };
+    let protocols = section.read_list("protocols", report, |node, _| protocols::protocol(node));
+    let ping = section.read("ping", report, scalar::boolean).unwrap_or(true);
+    let destinations = section.read_list("destinations", report, |node, _| destination::destination(node));
+    let strict = section.read("strict", report, scalar::boolean).unwrap_or(true);
     let choices = [("keep", Established::Keep), ("cut", Established::Cut)];
     let established = section.read("established", report, scalar::choice(&choices));
     section.finish(report);
 
+    let place = |key| table.get(key).map(|entry| entry.place);
+    let place_if = |key, set: bool| place(key).filter(|_| set);
+    let for_drop_alone = [("protocols", !protocols.is_empty()), ("ping", !ping)]
+        .into_iter()
+        .filter_map(|(key, set)| Some((key, place_if(key, set)?)))
+        .collect();
     let filter = Filter {
         interfaces: values(&interfaces),
         mode: mode.unwrap_or(Mode::Auto),
+        policy: policy.unwrap_or(Policy::Pass),
         enforce: enforce.unwrap_or(true),
         public: values(&public),
         protected: values(&protected),
         trusted: values(&trusted),
-        strict: strict.unwrap_or(true),
+        protocols: values(&protocols),
+        ping,
+        destinations: values(&destinations),
+        strict,
         established: established.unwrap_or(Established::Keep),
     };
-    DraftFilter { filter, protected, trusted, not_strict }
+    DraftFilter {
+        filter,
+        protected,
+        trusted,
+        not_strict: place_if("strict", !strict),
+        policy: place("policy"),
+        for_drop_alone,
+    }
 }
 
 fn values<T: Clone + PartialEq>(located: &[Located<T>]) -> Vec<T> {

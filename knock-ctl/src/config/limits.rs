@@ -31,11 +31,20 @@ pub struct Timeouts {
     pub tcp_established: Duration,
     /// After FIN or RST.
     pub tcp_closing: Duration,
+    /// From the last datagram that this machine sent.
+    pub udp: Duration,
+    /// From an echo request that this machine sent.
+    pub icmp: Duration,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { tcp_established: 5 * DAY, tcp_closing: Duration::from_secs(120) }
+        Self {
+            tcp_established: 5 * DAY,
+            tcp_closing: Duration::from_secs(120),
+            udp: Duration::from_secs(180),
+            icmp: Duration::from_secs(30),
+        }
     }
 }
 
@@ -70,6 +79,8 @@ pub(super) fn read_timeouts(table: &Table, report: &mut Report) -> Timeouts {
     let timeouts = Timeouts {
         tcp_established: timeout("tcp_established", default.tcp_established),
         tcp_closing: timeout("tcp_closing", default.tcp_closing),
+        udp: timeout("udp", default.udp),
+        icmp: timeout("icmp", default.icmp),
     };
     section.finish(report);
     timeouts

@@ -7,6 +7,7 @@ mod address;
 mod check;
 pub mod command;
 pub mod describe;
+pub mod destination;
 pub mod diagnostic;
 pub mod door;
 mod draft;
@@ -16,8 +17,10 @@ pub mod flags;
 mod include;
 pub mod limits;
 pub mod ports;
+pub mod protocols;
 mod report;
 mod scalar;
+mod scanners;
 mod section;
 pub mod sequence;
 mod source;
@@ -31,10 +34,12 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 pub use command::{CommandLine, DoorCommands, PerFamily};
+pub use destination::Destination;
 pub use diagnostic::{ConfigErrors, Diagnostic, Position};
 pub use door::{Door, DoorName, OpenFor, Opens};
 pub use filter::{Established, Filter, Interface, Mode, Trusted};
 pub use limits::{Limits, Log, Timeouts};
+pub use protocols::IpProtocol;
 pub use sequence::Sequence;
 pub use warn::warn_listeners;
 
@@ -43,6 +48,8 @@ use report::Report;
 use section::{Kind, Section};
 use source::{Location, SourceId, Sources};
 use tree::Table;
+
+use crate::rules::ScannersRule;
 
 /// A whole configuration, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +60,8 @@ pub struct Config {
     pub limits: Limits,
     pub timeouts: Timeouts,
     pub log: Log,
+    /// `None`: nobody is held.
+    pub scanners: Option<ScannersRule>,
 }
 
 impl Config {
@@ -141,15 +150,17 @@ fn read_document(document: &Table, sources: &mut Sources, report: &mut Report) -
     let limits = limits::read_limits(file.table("limits", report), report);
     let timeouts = limits::read_timeouts(file.table("timeouts", report), report);
     let log = limits::read_log(file.table("log", report), report);
+    let scanners = file.entry("scanners").and_then(|entry| scanners::read(entry, report));
     file.finish(report);
     check::check(&filter.filter, &doors, report);
-    warn::warn(&filter, &doors, report);
+    warn::warn(&filter, &doors, scanners.as_ref(), report);
     let config = Config {
         filter: filter.filter,
         doors: doors.iter().filter_map(|draft| draft.door.clone()).collect(),
         limits,
         timeouts,
         log,
+        scanners: scanners.map(|located| located.value),
     };
     (config, doors)
 }

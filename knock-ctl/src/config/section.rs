@@ -14,6 +14,7 @@ pub(super) enum Kind {
     Limits,
     Timeouts,
     Log,
+    Scanners,
 }
 
 /// Every key that is asked for is thereby known; `finish` reports the others. So no list of keys exists beside the

@@ -1,15 +1,18 @@
 //! What is allowed and yet unwise.
 
+use std::collections::BTreeSet;
+
 use knock_common::port::Port;
 
 use super::check::covers;
 use super::diagnostic::Diagnostic;
 use super::door::Opens;
 use super::draft::{Draft, DraftSequence};
-use super::filter::DraftFilter;
-use super::report::{Fault, Report};
+use super::filter::{DraftFilter, Filter};
+use super::report::{Fault, Located, Report};
 use super::source::{Place, SourceId, Sources};
 use super::{Config, Loaded};
+use crate::rules::{Policy, ScannersRule};
 
 /// Sequences of manuals, tutorials and recipes, whatever the protocol of their steps: knockd's manual page and its
 /// many copies, the nftables and Arch wikis, csf, the iptables `recent` recipes, and this program's own documentation.
@@ -36,11 +39,20 @@ const PUBLISHED: &[&[u16]] = &[
 
 const GENERATE: &str = "take a random one: \"shuf -n 3 -i 1024-65535\" prints one";
 
-pub(super) fn warn(filter: &DraftFilter, doors: &[Draft], report: &mut Report) {
+pub(super) fn warn(
+    filter: &DraftFilter,
+    doors: &[Draft],
+    scanners: Option<&Located<ScannersRule>>,
+    report: &mut Report,
+) {
     warn_filter(filter, report);
+    warn_policy(filter, doors, report);
     for draft in doors {
         if let Some(sequence) = &draft.sequence {
             warn_sequence(&draft.name, sequence, report);
+            if let Some(scanners) = scanners {
+                warn_held(&draft.name, sequence, scanners, report);
+            }
         }
         if let Some(revoked) = draft.revokes.iter().find(|revoked| revoked.value == draft.name) {
             report.warn(Fault::new(
@@ -80,6 +92,45 @@ fn warn_filter(filter: &DraftFilter, report: &mut Report) {
     }
 }
 
+fn warn_policy(filter: &DraftFilter, doors: &[Draft], report: &mut Report) {
+    let Filter { policy, public, trusted, .. } = &filter.filter;
+    match policy {
+        Policy::Pass => {
+            for &(key, place) in &filter.for_drop_alone {
+                report.warn(Fault::new(
+                    place,
+                    format!("\"{key}\" does nothing with policy = \"pass\": what it is about passes anyway"),
+                    "leave it out, or write policy = \"drop\"",
+                ));
+            }
+        }
+        Policy::Drop => {
+            let opens = |draft: &Draft| draft.door.as_ref().is_none_or(|door| !door.opens.is_nothing());
+            let entrance = !public.is_empty() || !trusted.is_empty() || doors.iter().any(opens);
+            if let Some(place) = filter.policy.filter(|_| !entrance) {
+                report.warn(Fault::new(
+                    place,
+                    "with policy = \"drop\" nobody could connect to this machine: no port is public, no source trusted, \
+                     and no door opens a port",
+                    "add a door: [doors.NAME] with a sequence and opens",
+                ));
+            }
+        }
+    }
+}
+
+/// Knocks on closed ports count as a scanner's do.
+fn warn_held(name: &str, draft: &DraftSequence, scanners: &Located<ScannersRule>, report: &mut Report) {
+    let ports = draft.sequence.steps().iter().collect::<BTreeSet<_>>().len();
+    if ports >= scanners.value.ports as usize {
+        report.warn(Fault::new(
+            scanners.place,
+            format!("whoever knocks at door {name:?} hits {ports} closed ports, and is held as a scanner"),
+            format!("write ports = {} or more", ports + 1),
+        ));
+    }
+}
+
 fn warn_sequence(name: &str, draft: &DraftSequence, report: &mut Report) {
     let numbers: Vec<u16> = draft.sequence.steps().iter().map(|step| step.number.get()).collect();
     let mut warn =
@@ -105,7 +156,9 @@ fn warn_sequence(name: &str, draft: &DraftSequence, report: &mut Report) {
 
 /// A configuration without effect on any packet.
 pub(super) fn warn_closed_nothing(config: &Config, main: SourceId, report: &mut Report) {
-    if config.doors.is_empty() && config.filter.protected.is_empty() {
+    let Config { filter, doors, scanners, .. } = config;
+    let closed = !doors.is_empty() || !filter.protected.is_empty() || filter.policy == Policy::Drop;
+    if !closed && scanners.is_none() {
         report.warn(Fault::new(
             Place::whole(main),
             "nothing is closed: there is no door and no protected port",

@@ -107,7 +107,7 @@ fn load_and_attach(
         in_force.interfaces.insert((*name).clone(), facts.index);
     }
     // Those that began while the filter was being attached.
-    let again = connections::import(&maps, &in_force.protected, &in_force.lives)?;
+    let again = connections::import(&maps, &in_force.closed, &in_force.rules)?;
     report_import(imported.recorded.max(again.recorded), again.left_out);
     Ok((in_force, program, maps))
 }

@@ -1,28 +1,29 @@
-//! Connections that exist on this host, put into the flow table so that the filter does not cut them.
+//! Connections that exist on this host, put into the flow tables so that the filter does not cut them.
 
 use std::collections::HashSet;
 
-use knock_common::flow::{FiveTuple, FlowLives};
-use knock_common::port::Protocol;
-use knock_common::rules::{PortEntry, RuleOption, port_index};
+use knock_common::flow::{FiveTuple, FlowKind};
+use knock_common::port::{Port, Protocol};
+use knock_common::rules::{PortEntry, Rules, port_index};
 
 use crate::clock::boottime;
-use crate::datapath::{DatapathError, Maps};
+use crate::datapath::{Begun, DatapathError, Maps};
 use crate::rules::Compiled;
-use crate::sockets::{self, Connection};
+use crate::sockets::{self, Connection, SocketsError};
 
-/// TCP ports that are closed to strangers.
+/// Ports that are closed to strangers.
 #[derive(Clone, Debug)]
-pub(super) struct ProtectedPorts(HashSet<u16>);
+pub(super) struct ClosedPorts(HashSet<(Protocol, u16)>);
 
-impl ProtectedPorts {
+impl ClosedPorts {
     pub(super) fn of(compiled: &Compiled) -> Self {
-        let closed_unless_public = compiled.rules.has(RuleOption::Drop);
-        let is_protected = |number: &u16| {
-            let entry = compiled.ports[port_index(0, Protocol::Tcp, *number) as usize];
-            (closed_unless_public || entry.is(PortEntry::PROTECTED)) && !entry.is(PortEntry::PUBLIC)
+        let is_closed = |&(protocol, number): &(Protocol, u16)| {
+            let entry = compiled.ports[port_index(0, protocol, number) as usize];
+            entry.is(PortEntry::CLOSED) && !entry.is(PortEntry::PUBLIC)
         };
-        Self((1..=u16::MAX).filter(is_protected).collect())
+        let both = [Protocol::Tcp, Protocol::Udp].into_iter();
+        let all = both.flat_map(|protocol| (1..=u16::MAX).map(move |number| (protocol, number)));
+        Self(all.filter(is_closed).collect())
     }
 }
 
@@ -34,53 +35,83 @@ pub(super) struct Imported {
     pub(super) left_out: usize,
 }
 
-/// Records every connection to a protected port, of this host's sockets and of its connection tracking.
-pub(super) fn import(
-    maps: &Maps,
-    ports: &ProtectedPorts,
-    lives: &FlowLives,
-) -> Result<Imported, DatapathError> {
-    let mut connections = own_connections();
+/// Records every connection by way of a closed port, of this host's sockets and of its connection tracking.
+pub(super) fn import(maps: &Maps, ports: &ClosedPorts, rules: &Rules) -> Result<Imported, DatapathError> {
+    let mut flows = own_flows();
     match sockets::conntrack() {
-        Ok(tracked) => {
-            connections.extend(tracked.iter().flat_map(|tracked| [tracked.original, tracked.reply]));
-        }
+        Ok(tracked) => flows.extend(tracked.iter().flat_map(|tracked| {
+            [
+                ExistingFlow { kind: FlowKind::Tcp, begun: Begun::Elsewhere, ends: tracked.original },
+                ExistingFlow { kind: FlowKind::Tcp, begun: Begun::Here, ends: tracked.reply },
+            ]
+        })),
         Err(error) => log::warn!("connections that are forwarded here are not known: {error}"),
     }
-    record(maps, ports, lives, &connections)
+    record(maps, ports, rules, &flows)
 }
 
 /// Renews the flows of connections whose sockets exist: they are not ended by time.
-pub(super) fn renew(maps: &Maps, ports: &ProtectedPorts, lives: &FlowLives) -> Result<(), DatapathError> {
-    record(maps, ports, lives, &own_connections()).map(|_| ())
+pub(super) fn renew(maps: &Maps, ports: &ClosedPorts, rules: &Rules) -> Result<(), DatapathError> {
+    let flows = own_flows().into_iter().filter(|flow| flow.kind == FlowKind::Tcp).collect();
+    record(maps, ports, rules, &flows).map(|_| ())
 }
 
-fn own_connections() -> HashSet<Connection> {
-    match sockets::established() {
-        Ok(connections) => connections.into_iter().collect(),
-        Err(error) => {
-            log::warn!("connections of this host are not known: {error}");
-            HashSet::new()
-        }
-    }
+/// A connection that exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct ExistingFlow {
+    kind: FlowKind,
+    begun: Begun,
+    ends: Connection,
+}
+
+fn own_flows() -> HashSet<ExistingFlow> {
+    let listeners: HashSet<Port> = or_none(sockets::listeners()).into_iter().collect();
+    // Whoever connects from a port doesn't listen on it.
+    let begun = |protocol, ends: &Connection| match Port::new(protocol, ends.local.1) {
+        Some(port) if listeners.contains(&port) => Begun::Elsewhere,
+        _ => Begun::Here,
+    };
+    let connections = or_none(sockets::established()).into_iter().map(|ends| ExistingFlow {
+        kind: FlowKind::Tcp,
+        begun: begun(Protocol::Tcp, &ends),
+        ends,
+    });
+    let datagrams = or_none(sockets::connected_datagrams()).into_iter().map(|ends| ExistingFlow {
+        kind: FlowKind::Udp,
+        begun: begun(Protocol::Udp, &ends),
+        ends,
+    });
+    connections.chain(datagrams).collect()
+}
+
+fn or_none<T>(found: Result<Vec<T>, SocketsError>) -> Vec<T> {
+    found.unwrap_or_else(|error| {
+        log::warn!("connections of this host are not known: {error}");
+        Vec::new()
+    })
 }
 
 fn record(
     maps: &Maps,
-    ports: &ProtectedPorts,
-    lives: &FlowLives,
-    connections: &HashSet<Connection>,
+    ports: &ClosedPorts,
+    rules: &Rules,
+    flows: &HashSet<ExistingFlow>,
 ) -> Result<Imported, DatapathError> {
     let now = boottime();
     let mut imported = Imported::default();
-    for connection in connections.iter().filter(|connection| ports.0.contains(&connection.local.1)) {
+    for ExistingFlow { kind, begun, ends } in flows {
+        let protocol = if *kind == FlowKind::Udp { Protocol::Udp } else { Protocol::Tcp };
+        if !ports.0.contains(&(protocol, ends.local.1)) {
+            continue;
+        }
         let tuple = FiveTuple {
-            remote: connection.remote.0,
-            local: connection.local.0,
-            remote_port: connection.remote.1,
-            local_port: connection.local.1,
+            remote: ends.remote.0,
+            local: ends.local.0,
+            remote_port: ends.remote.1,
+            local_port: ends.local.1,
+            kind: *kind,
         };
-        if maps.record_connection(&tuple, now, lives)? {
+        if maps.record_connection(&tuple, *begun, now, &rules.lives(*kind))? {
             imported.recorded += 1;
         } else {
             imported.left_out += 1;

@@ -1,16 +1,15 @@
 //! One configuration: on its way into force, and what its controller keeps of it then.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, anyhow};
-use knock_common::flow::FlowLives;
+use knock_common::rules::Rules;
 
-use super::connections::{self, Imported, ProtectedPorts};
+use super::connections::{self, ClosedPorts, Imported};
 use super::notice;
-use crate::config::{Config, Loaded};
+use crate::config::{Config, Destination, Loaded};
 use crate::datapath::{Maps, TableSizes, Unconfirmed};
-use crate::interface::InterfaceName;
+use crate::interface::{self, InterfaceName};
 use crate::rules::{Compiled, Policy, PreviousStates, RuleSet, compile, door_ids};
 use crate::runtime::{ConfigState, DoorState, RunState, RuntimeDirectory};
 
@@ -18,8 +17,7 @@ use crate::runtime::{ConfigState, DoorState, RunState, RuntimeDirectory};
 pub(super) struct Prepared {
     pub(super) config: Config,
     pub(super) compiled: Compiled,
-    protected: ProtectedPorts,
-    lives: FlowLives,
+    closed: ClosedPorts,
     state: RunState,
 }
 
@@ -27,8 +25,8 @@ pub(super) struct Prepared {
 #[derive(Clone)]
 pub(super) struct InForce {
     pub(super) config: Config,
-    pub(super) protected: ProtectedPorts,
-    pub(super) lives: FlowLives,
+    pub(super) closed: ClosedPorts,
+    pub(super) rules: Rules,
     /// Those that the configuration or the command line names, with their indices.
     pub(super) interfaces: BTreeMap<InterfaceName, u32>,
 }
@@ -36,16 +34,11 @@ pub(super) struct InForce {
 impl Prepared {
     /// `previous`: the states that attempts may be in.
     pub(super) fn new(loaded: Loaded, previous: &PreviousStates) -> Result<Self> {
-        let rules = RuleSet::from(&loaded.config);
+        let rules = rule_set(&loaded.config)?;
         let compiled =
             compile(&rules, previous).map_err(|error| anyhow!("{}: {error}", loaded.path.display()))?;
-        let milliseconds = |duration: Duration| duration.as_millis() as u64;
         Ok(Self {
-            protected: ProtectedPorts::of(&compiled),
-            lives: FlowLives {
-                established: milliseconds(rules.flow_established),
-                closing: milliseconds(rules.flow_closing),
-            },
+            closed: ClosedPorts::of(&compiled),
             state: run_state(&loaded, &rules),
             config: loaded.config,
             compiled,
@@ -66,13 +59,23 @@ impl Prepared {
         directory: &RuntimeDirectory,
         unconfirmed: Option<Unconfirmed>,
     ) -> Result<(InForce, Imported)> {
-        let imported = connections::import(maps, &self.protected, &self.lives)?;
+        let imported = connections::import(maps, &self.closed, &self.compiled.rules)?;
         self.state.config.loaded_at = notice::now();
         self.state.save(directory, maps.idle_slot()?)?;
         maps.put_into_force_until(&self.compiled, unconfirmed)?;
-        let Self { config, protected, lives, .. } = self;
-        Ok((InForce { config, protected, lives, interfaces: BTreeMap::new() }, imported))
+        let Self { config, closed, compiled, .. } = self;
+        Ok((InForce { config, closed, rules: compiled.rules, interfaces: BTreeMap::new() }, imported))
     }
+}
+
+/// The rules of a configuration, for this machine as it is now.
+fn rule_set(config: &Config) -> Result<RuleSet> {
+    let local = if config.filter.destinations.contains(&Destination::Local) {
+        interface::local_addresses()?
+    } else {
+        BTreeSet::new()
+    };
+    Ok(RuleSet::from_config(config, &local))
 }
 
 fn run_state(loaded: &Loaded, rules: &RuleSet) -> RunState {

@@ -42,7 +42,11 @@ impl Notice {
     }
 
     pub fn of(event: &'static str, address: IpAddr, door: &str) -> Self {
-        Self { address: Some(address), door: Some(door.to_owned()), ..Self::new(event) }
+        Self { door: Some(door.to_owned()), ..Self::new(event) }.address(address)
+    }
+
+    pub fn address(self, address: IpAddr) -> Self {
+        Self { address: Some(address), ..self }
     }
 
     pub fn stage(self, stage: u32) -> Self {

@@ -62,7 +62,7 @@ impl Watch {
                 log::warn!("{source}: {name}: the sequence is complete, but the grant is refused: {reason}");
                 self.tell(Notice::of("grant_refused", source.to_ip(), &name).reason(reason));
             }
-            Some(EventKind::Stage) | None => {}
+            Some(EventKind::Stage | EventKind::SourceHeld) | None => {}
         }
         Ok(())
     }

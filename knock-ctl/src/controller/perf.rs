@@ -5,7 +5,7 @@ use std::io;
 use aya::maps::perf::{PerfEvent, PerfEventArrayBuffer};
 use aya::maps::{MapData, PerfEventArray};
 use aya::util::online_cpus;
-use knock_common::event::{Event, EventKind};
+use knock_common::event::Event;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
@@ -18,8 +18,8 @@ const WAITING: usize = 1024;
 /// What a perf buffer said.
 #[derive(Debug)]
 pub(super) enum Signal {
-    /// A step of an attempt.
-    Stage(Event),
+    /// What is told in passing, and kept nowhere: a step of an attempt, a source that is held.
+    InPassing(Event),
     /// There are completions to be read.
     Completions,
     /// So many signals found no room. Completions among them are not lost.
@@ -63,8 +63,8 @@ async fn read(mut buffer: AsyncFd<Buffer>, sender: mpsc::Sender<Signal>) {
                 let mut bytes = head.to_vec();
                 bytes.extend_from_slice(tail);
                 match Event::from_bytes(&bytes) {
-                    Some(event) if event.kind == EventKind::Stage as u32 => {
-                        if sender.try_send(Signal::Stage(event)).is_err() {
+                    Some(event) if event.serial == 0 => {
+                        if sender.try_send(Signal::InPassing(event)).is_err() {
                             unsent += 1;
                         }
                     }

@@ -118,7 +118,7 @@ impl Watch {
         self.doors.reconfigure(&self.in_force.config);
         interfaces.detach(&self.pins);
         // Connections that began meanwhile.
-        connections::import(&self.maps, &self.in_force.protected, &self.in_force.lives)?;
+        connections::import(&self.maps, &self.in_force.closed, &self.in_force.rules)?;
         self.read_completions()?;
         self.close_vanished()
     }

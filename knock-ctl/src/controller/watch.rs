@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use knock_common::event::{Event, EventKind};
 use knock_common::rules::steps_taken;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{broadcast, oneshot};
@@ -158,7 +159,7 @@ impl Watch {
             Err(error) => log::warn!("listening sockets are not known: {error}"),
         }
         if self.looks.is_multiple_of(RENEW_EVERY) && self.looks > 0 {
-            connections::renew(&self.maps, &self.in_force.protected, &self.in_force.lives)?;
+            connections::renew(&self.maps, &self.in_force.closed, &self.in_force.rules)?;
         }
         self.read_completions()?;
         if self.looks.is_multiple_of(RECONCILE_EVERY) {
@@ -184,10 +185,8 @@ impl Watch {
 
     fn take(&mut self, signal: Signal) -> Result<()> {
         match signal {
-            Signal::Stage(event) => {
-                let (name, stage) = (self.doors.name(event.door), steps_taken(event.detail));
-                log::info!("{}: {name}: Stage {stage}", event.source);
-                self.tell(Notice::of("stage", event.source.to_ip(), &name).stage(stage));
+            Signal::InPassing(event) => {
+                self.notice_in_passing(&event);
                 Ok(())
             }
             Signal::Completions => self.read_completions(),
@@ -198,6 +197,21 @@ impl Watch {
                 self.tell(Notice::new("lost").count(count));
                 self.read_completions()
             }
+        }
+    }
+
+    fn notice_in_passing(&self, event: &Event) {
+        match EventKind::from_number(event.kind) {
+            Some(EventKind::Stage) => {
+                let (name, stage) = (self.doors.name(event.door), steps_taken(event.detail));
+                log::info!("{}: {name}: Stage {stage}", event.source);
+                self.tell(Notice::of("stage", event.source.to_ip(), &name).stage(stage));
+            }
+            Some(EventKind::SourceHeld) => {
+                log::info!("{}: held for scanning", event.source);
+                self.tell(Notice::new("source_held").address(event.source.to_ip()));
+            }
+            _ => {}
         }
     }
 

@@ -9,7 +9,7 @@ use knock_common::attempt::AttemptSet;
 use knock_common::connection::{Connections, ConnectionsKey};
 use knock_common::drops::DropRecord;
 use knock_common::event::{Event, RING_EVENTS};
-use knock_common::flow::{FiveTuple, FlowIdentity, FlowLives, FlowSet, GrantIndex, NewFlow, Phase};
+use knock_common::flow::{Eviction, FLOW_WAYS, FiveTuple, FlowIdentity, FlowLives, FlowSet, NewFlow, Phase};
 use knock_common::grant::SourceGrants;
 use knock_common::port::Protocol;
 use knock_common::reason::REASON_SLOTS;
@@ -17,6 +17,7 @@ use knock_common::rules::{
     Control, Door, DoorId, DoorKey, Edge, EdgeKey, Hit, HitKey, OccurrenceKey, PORT_ENTRIES, RelationKey,
     Rules, State, StateKey, TargetKey, TrustedKey, listener_bit,
 };
+use knock_common::scanner::Scan;
 use knock_common::search::Search;
 use knock_common::time::Boottime;
 
@@ -43,6 +44,9 @@ pub struct Maps {
     listeners: MappedArray<AtomicU64>,
     attempts: MappedArray<AttemptSet<AtomicU64>>,
     flows: MappedArray<FlowSet<AtomicU64>>,
+    outgoing: MappedArray<FlowSet<AtomicU64>>,
+    pub(super) destinations: Hash<TargetKey, u32>,
+    pub(super) scans: Hash<Address, Shared<Scan>>,
     pub(super) grants: Hash<Address, Shared<SourceGrants>>,
     pub(super) grant_sources: Array<MapData, Shared<Address>>,
     pub(super) connections: Hash<ConnectionsKey, Shared<Connections>>,
@@ -52,6 +56,13 @@ pub struct Maps {
     pub(super) drops: PerCpuArray<MapData, Shared<DropRecord>>,
     pub(super) openings: PerCpuHashMap<MapData, DoorId, u64>,
     sizes: TableSizes,
+}
+
+/// Which end began a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Begun {
+    Here,
+    Elsewhere,
 }
 
 /// How full a table is.
@@ -90,6 +101,7 @@ impl Maps {
         let (listeners, _) = mapped("LISTENERS", &mut take)?;
         let (attempts, attempt_sets) = mapped("ATTEMPTS", &mut take)?;
         let (flows, flow_sets) = mapped("FLOWS", &mut take)?;
+        let (outgoing, _) = mapped("OUTGOING", &mut take)?;
         if port_entries != 2 * PORT_ENTRIES {
             return Err(DatapathError::NoMap("PORTS of the expected size".into()));
         }
@@ -97,12 +109,14 @@ impl Maps {
         let grants = take("GRANTS")?;
         let connections = take("CONNECTIONS")?;
         let edges = take("EDGES")?;
+        let scans = take("SCANS")?;
         let sizes = TableSizes {
             attempt_sets,
             flow_sets,
             grants: max_entries("GRANTS", &grants)?,
             connections: max_entries("CONNECTIONS", &connections)?,
             taken: max_entries("TAKEN", &take("TAKEN")?)?,
+            scans: max_entries("SCANS", &scans)?,
             rules: max_entries("EDGES", &edges)?,
             cpus: completions.len() / RING_EVENTS,
         };
@@ -121,6 +135,9 @@ impl Maps {
             listeners,
             attempts,
             flows,
+            outgoing,
+            destinations: typed!("DESTINATIONS"),
+            scans: scans.try_into().map_err(DatapathError::map("SCANS"))?,
             grants: grants.try_into().map_err(DatapathError::map("GRANTS"))?,
             grant_sources: typed!("GRANT_SOURCES"),
             connections: connections.try_into().map_err(DatapathError::map("CONNECTIONS"))?,
@@ -152,28 +169,33 @@ impl Maps {
         Ok(self.rules.get(&slot, 0).map_err(DatapathError::map("RULES"))?.0)
     }
 
-    /// Records a connection that exists already. `false`: there is no room for it.
+    /// Records a connection that exists already, accepted or begun here. `false`: there is no room for it.
     pub fn record_connection(
         &self,
         tuple: &FiveTuple,
+        begun: Begun,
         now: Boottime,
         lives: &FlowLives,
     ) -> Result<bool, DatapathError> {
         let key = self.control()?.hash_key;
         let identity = FlowIdentity::of(&key, tuple);
-        let sets = self.flows.elements();
-        let Some(set) = sets.get(identity.set(sets.len() as u32) as usize) else {
+        let count = self.flows.elements().len() as u32;
+        let (sets, set, eviction) = match begun {
+            Begun::Elsewhere => (&self.flows, identity.accepted_set(count), Eviction::SpareTheLive),
+            Begun::Here => (&self.outgoing, identity.outgoing_set(count), Eviction::FirstToEnd),
+        };
+        let Some(set) = sets.elements().get(set as usize) else {
             return Ok(false);
         };
         let search = Search::<AtomicU64>::default();
         match set.find(identity, now, &search) {
             Some((way, flow)) => {
-                set.renew(way, &flow, Phase::Established, now, lives);
+                set.renew(way, &flow, flow.grant, Phase::Established, now, lives);
                 Ok(true)
             }
             None => {
-                let flow = NewFlow { phase: Phase::Established, sequence_number: 0, grant: GrantIndex::NONE };
-                Ok(set.record(identity, &flow, now, lives, &search))
+                let flow = NewFlow::without_grant(Phase::Established);
+                Ok(set.record(identity, &flow, now, lives, eviction, &search))
             }
         }
     }
@@ -185,10 +207,40 @@ impl Maps {
         Ok(TableUse { used, max: sets.len() * knock_common::attempt::ATTEMPT_WAYS })
     }
 
+    /// Accepted flows.
     pub fn flows_use(&self, now: Boottime) -> TableUse {
-        let sets = self.flows.elements();
-        let used = sets.iter().map(|set| set.live(now).count()).sum();
-        TableUse { used, max: sets.len() * knock_common::flow::FLOW_WAYS }
+        flows_in(&self.flows, now)
+    }
+
+    /// Flows that this machine began.
+    pub fn outgoing_use(&self, now: Boottime) -> TableUse {
+        flows_in(&self.outgoing, now)
+    }
+
+    /// The sources that are held for scanning at `now`, and until when.
+    pub fn held(&self, now: Boottime) -> Result<Vec<(Address, Boottime)>, DatapathError> {
+        let mut held = Vec::new();
+        for entry in self.scans.iter() {
+            let (source, scan) = entry.map_err(DatapathError::map("SCANS"))?;
+            let until = Boottime::from_milliseconds(scan.0.held_until);
+            if until > now {
+                held.push((source.0, until));
+            }
+        }
+        Ok(held)
+    }
+
+    /// Ends the hold of a source. `false`: it was not held.
+    pub fn release(&mut self, source: &Address, now: Boottime) -> Result<bool, DatapathError> {
+        let held = match self.scans.get(&Shared(*source), 0) {
+            Ok(scan) => Boottime::from_milliseconds(scan.0.held_until) > now,
+            Err(MapError::KeyNotFound) => false,
+            Err(error) => return Err(DatapathError::map("SCANS")(error)),
+        };
+        if held {
+            self.scans.remove(&Shared(*source)).map_err(DatapathError::map("SCANS"))?;
+        }
+        Ok(held)
     }
 
     /// Replaces the set of listening ports.
@@ -205,6 +257,12 @@ impl Maps {
             word.store(bits, std::sync::atomic::Ordering::Relaxed);
         }
     }
+}
+
+fn flows_in(table: &MappedArray<FlowSet<AtomicU64>>, now: Boottime) -> TableUse {
+    let sets = table.elements();
+    let used = sets.iter().map(|set| set.live(now).filter(|flow| !flow.is_note()).count()).sum();
+    TableUse { used, max: sets.len() * FLOW_WAYS }
 }
 
 /// The perf buffers' map.

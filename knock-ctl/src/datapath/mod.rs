@@ -17,7 +17,7 @@ mod write;
 pub use change::Unconfirmed;
 pub use counters::PacketCounters;
 pub use error::DatapathError;
-pub use maps::{Maps, TableUse};
+pub use maps::{Begun, Maps, TableUse};
 pub use object::is_embedded;
 pub use pins::Pins;
 pub use pod::Shared;

@@ -10,6 +10,7 @@ use knock_common::rules::{
     Control, Door, DoorKey, Edge, EdgeKey, Hit, HitKey, OccurrenceKey, RelationKey, Rules, State, StateKey,
     TargetKey, TrustedKey,
 };
+use knock_common::scanner::Scan;
 
 /// A key or value of a map, bit for bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +43,7 @@ shared! {
     OccurrenceKey,
     RelationKey,
     Rules,
+    Scan,
     SourceGrants,
     State,
     StateKey,

@@ -15,6 +15,7 @@ use knock_common::rules::{Control, LAYOUT_VERSION, NO_RULES};
 use super::maps::{Maps, perf_events};
 use super::object::object;
 use super::pins::Pins;
+use super::sizes::PORTS_PER_SCAN;
 use super::{DatapathError, TableSizes};
 
 /// Names of all maps, as pinned.
@@ -29,11 +30,16 @@ const PINNED_MAPS: &[&str] = &[
     "DOORS",
     "RELATIONS",
     "TARGETS",
+    "DESTINATIONS",
     "TRUSTED",
     "LISTENERS",
     "ATTEMPTS",
     "TAKEN",
     "FLOWS",
+    "OUTGOING",
+    "SCANS",
+    "SCANNED",
+    "PROTOCOLS",
     "GRANTS",
     "GRANT_SOURCES",
     "GRANT_CURSOR",
@@ -47,7 +53,7 @@ const PINNED_MAPS: &[&str] = &[
     "BUDGET",
     "GRANTS_SCRATCH",
     "CONNECTIONS_SCRATCH",
-    "SEARCH",
+    "SCRATCH",
     "PACKET",
     "OPENINGS",
     "UNFOLLOWED",
@@ -133,11 +139,15 @@ impl Program {
             ("DOORS", sizes.rules),
             ("RELATIONS", sizes.rules),
             ("TARGETS", sizes.rules),
+            ("DESTINATIONS", sizes.rules),
             ("TRUSTED", sizes.rules),
             ("OPENINGS", sizes.rules),
             ("ATTEMPTS", sizes.attempt_sets),
             ("TAKEN", sizes.taken),
             ("FLOWS", sizes.flow_sets),
+            ("OUTGOING", sizes.flow_sets),
+            ("SCANS", sizes.scans),
+            ("SCANNED", sizes.scans * PORTS_PER_SCAN),
             ("GRANTS", sizes.grants),
             ("GRANT_SOURCES", sizes.grants),
             ("CONNECTIONS", sizes.connections),

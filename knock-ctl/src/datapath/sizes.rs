@@ -6,7 +6,8 @@ use knock_common::drops::{DROP_ENTRIES, DropRecord};
 use knock_common::event::{Event, RING_EVENTS};
 use knock_common::flow::{FLOW_WAYS, FlowSet};
 use knock_common::grant::SourceGrants;
-use knock_common::rules::PORT_ENTRIES;
+use knock_common::rules::{PORT_ENTRIES, RuleOption};
+use knock_common::scanner::{Scan, ScannedKey};
 
 use crate::rules::Compiled;
 
@@ -16,6 +17,12 @@ const RULE_ENTRIES_LEAST: u32 = 16_384;
 const CONNECTIONS_LEAST: u32 = 256;
 /// Knocks on ports that a sequence has more than once: those of many clients at a time.
 const KNOCKS_REMEMBERED: u32 = 8192;
+/// Sources whose hits on closed ports are counted, where the first rules hold scanners, and where they don't but later ones
+/// may.
+const SCANS: u32 = 16_384;
+const SCANS_LEAST: u32 = 1024;
+/// Closed ports that are remembered for each of them, on the average.
+pub(super) const PORTS_PER_SCAN: u32 = 4;
 /// Kernel bytes per entry of a preallocated hash map, besides key and value, and per bucket.
 const HASH_ENTRY: u64 = 48;
 const HASH_BUCKET: u64 = 16;
@@ -32,6 +39,8 @@ pub struct TableSizes {
     pub connections: u32,
     /// Knocks remembered on ports that a sequence has more than once.
     pub taken: u32,
+    /// Sources whose hits on closed ports are counted.
+    pub scans: u32,
     /// Entries in each map of rules, for both slots.
     pub rules: u32,
     pub cpus: u32,
@@ -48,6 +57,7 @@ impl TableSizes {
             grants: grants.max(1),
             connections: if limits_connections { grants.max(1) } else { grants.clamp(1, CONNECTIONS_LEAST) },
             taken: KNOCKS_REMEMBERED,
+            scans: if compiled.rules.has(RuleOption::Scanners) { SCANS } else { SCANS_LEAST },
             rules: largest.saturating_mul(4).max(RULE_ENTRIES_LEAST),
             cpus: cpus.max(1),
         }
@@ -60,9 +70,11 @@ impl TableSizes {
                 + u64::from(entries.next_power_of_two()) * HASH_BUCKET
         };
         let array = |entries: u32, value: usize| u64::from(entries) * value.next_multiple_of(8) as u64;
-        let rule_maps = 7;
+        let rule_maps = 8;
         array(self.attempt_sets, size_of::<AttemptSet<u64>>())
-            + array(self.flow_sets, size_of::<FlowSet<u64>>())
+            + 2 * array(self.flow_sets, size_of::<FlowSet<u64>>())
+            + hash(self.scans, 16, size_of::<Scan>())
+            + hash(self.scans * PORTS_PER_SCAN, size_of::<ScannedKey>(), 8)
             + hash(self.grants, 16, size_of::<SourceGrants>())
             + array(self.grants, 16)
             + hash(self.connections, 24, size_of::<Connections>())

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use aya::maps::lpm_trie::Key;
 use aya::maps::{HashMap, MapData, MapError};
+use knock_common::address::Address;
 use knock_common::rules::{
     DoorKey, EdgeKey, HitKey, LAYOUT_VERSION, NO_RULES, OccurrenceKey, PORT_ENTRIES, RelationKey, Slot,
     StateKey, TargetKey, TrustedKey,
@@ -61,6 +62,23 @@ impl Maps {
         self.set_control(control)
     }
 
+    /// Changes the `destinations` of the rules that hold. New ones are filtered before old ones cease to be.
+    pub fn follow_destinations(&mut self, destinations: &[Address]) -> Result<(), DatapathError> {
+        let slot = self.idle_slot()? ^ 1;
+        self.add_destinations(slot, destinations)?;
+        remove_where(&mut self.destinations, "DESTINATIONS", |key: &Shared<TargetKey>| {
+            key.0.slot == u64::from(slot) && !destinations.contains(&key.0.address)
+        })
+    }
+
+    fn add_destinations(&mut self, slot: Slot, destinations: &[Address]) -> Result<(), DatapathError> {
+        for address in destinations {
+            let key = TargetKey { slot: u64::from(slot), address: *address };
+            self.destinations.insert(Shared(key), 1, 0).map_err(DatapathError::map("DESTINATIONS"))?;
+        }
+        Ok(())
+    }
+
     /// Whether there is room for `compiled` in the maps.
     pub fn check_room(&self, compiled: &Compiled) -> Result<(), DatapathError> {
         // Both slots share a map.
@@ -81,6 +99,9 @@ impl Maps {
         remove_where(&mut self.doors, "DOORS", |key: &Shared<DoorKey>| key.0.slot == slot)?;
         remove_where(&mut self.relations, "RELATIONS", |key: &Shared<RelationKey>| key.0.slot == slot)?;
         remove_where(&mut self.targets, "TARGETS", |key: &Shared<TargetKey>| key.0.slot == u64::from(slot))?;
+        remove_where(&mut self.destinations, "DESTINATIONS", |key: &Shared<TargetKey>| {
+            key.0.slot == u64::from(slot)
+        })?;
         let mut stale = Vec::new();
         for key in self.trusted.keys() {
             let key = key.map_err(DatapathError::map("TRUSTED"))?;
@@ -128,6 +149,7 @@ impl Maps {
             let key = TargetKey { slot: u64::from(slot), address: *address };
             self.targets.insert(Shared(key), class, 0).map_err(DatapathError::map("TARGETS"))?;
         }
+        self.add_destinations(slot, &compiled.destinations)?;
         for (length, address, trust) in &compiled.trusted {
             let data = TrustedKey { slot: slot.to_be_bytes(), address: *address };
             let key = Key::new(*length, Shared(data));

@@ -3,11 +3,15 @@
 //! All of it is about the network namespace of the calling thread. Nothing is read from /sys, which shows the namespace
 //! that it was mounted in.
 
+mod address_watch;
+mod addresses;
 mod ethtool;
 mod link;
 mod name;
 mod route;
 
+pub use address_watch::AddressWatch;
+pub use addresses::local_addresses;
 pub use link::{InterfaceFacts, Master, XdpMode, XdpProgram, attached_programs, describe};
 pub use name::{InterfaceName, InvalidName};
 pub use route::default_route_interface;
@@ -21,6 +25,8 @@ pub enum InterfaceError {
     NotFound(String),
     #[error("cannot look at interface {name}: {source}")]
     Link { name: String, source: NetlinkError },
+    #[error("cannot list the addresses of this host: {0}")]
+    Addresses(#[source] NetlinkError),
     #[error("cannot list the routes of this host: {0}")]
     Routes(#[source] NetlinkError),
 }

@@ -3,16 +3,17 @@
 use std::collections::HashMap;
 
 use knock_common::address::Address;
+use knock_common::port::{Port, Protocol};
 use knock_common::rules::{
     Door, DoorId, DoorKey, Edge, EdgeKey, Hit, HitKey, OccurrenceKey, Occurrences, PortEntry, Relation,
-    RelationKey, RuleOption, Rules, State, StateKey, Trust,
+    RelationKey, RuleOption, Rules, Scanners, State, StateKey, Trust,
 };
 
 use super::automaton::{Automaton, CompileError, PreviousStates, automaton, milliseconds};
 use super::doors::door_ids;
 use super::ports::PortTable;
 use super::trust::{TrustTable, trust_table};
-use super::{DoorRule, Opens, RuleSet};
+use super::{DoorRule, Opens, Policy, RuleSet};
 
 /// The contents of every map of rules. Keys are of slot 0.
 pub struct Compiled {
@@ -26,6 +27,7 @@ pub struct Compiled {
     pub doors: Vec<(DoorKey, Door)>,
     pub relations: Vec<RelationKey>,
     pub targets: Vec<(Address, u32)>,
+    pub destinations: Vec<Address>,
     /// Length in bits (with the 32 of the slot), address, trust.
     pub trusted: Vec<(u32, [u8; 16], Trust)>,
     pub names: HashMap<DoorId, String>,
@@ -33,7 +35,7 @@ pub struct Compiled {
 
 impl Compiled {
     /// Entries in each map of one slot.
-    pub fn entries(&self) -> [(&'static str, usize); 8] {
+    pub fn entries(&self) -> [(&'static str, usize); 9] {
         [
             ("HITS", self.hits.len()),
             ("EDGES", self.edges.len()),
@@ -42,6 +44,7 @@ impl Compiled {
             ("DOORS", self.doors.len()),
             ("RELATIONS", self.relations.len()),
             ("TARGETS", self.targets.len()),
+            ("DESTINATIONS", self.destinations.len()),
             ("TRUSTED", self.trusted.len()),
         ]
     }
@@ -73,6 +76,7 @@ pub fn compile(set: &RuleSet, previous: &PreviousStates) -> Result<Compiled, Com
             .map(|(&id, door)| (DoorKey { slot: 0, door: id }, effect(door)))
             .collect(),
         targets: automaton.targets,
+        destinations: set.destinations.iter().flatten().map(|&address| address.into()).collect(),
         trusted: trust
             .prefixes
             .into_iter()
@@ -89,6 +93,24 @@ fn rules(set: &RuleSet, automaton: &Automaton) -> Rules {
     rules.flags_class = automaton.flags_class;
     rules.flow_established = set.flow_established.as_millis() as u64;
     rules.flow_closing = set.flow_closing.as_millis() as u64;
+    rules.flow_udp = set.flow_udp.as_millis() as u64;
+    rules.flow_icmp = set.flow_icmp.as_millis() as u64;
+    for number in &set.protocols {
+        rules.protocols[usize::from(number >> 6)] |= 1 << (number & 63);
+    }
+    if let Some(scanners) = &set.scanners {
+        rules.scanners = Scanners {
+            ports: scanners.ports,
+            padding: 0,
+            within: scanners.within.as_millis() as u64,
+            hold: (scanners.hold.as_millis() as u64).min(Scanners::HOLD_MAX),
+        };
+        rules.set(RuleOption::Scanners, true);
+        rules.set(RuleOption::HoldFromPublic, scanners.include_public);
+    }
+    rules.set(RuleOption::Drop, set.policy == Policy::Drop);
+    rules.set(RuleOption::NoPing, !set.ping);
+    rules.set(RuleOption::Destinations, set.destinations.is_some());
     rules.set(RuleOption::Enforce, set.enforce);
     rules.set(RuleOption::Strict, set.strict);
     rules.set(RuleOption::Trusted, !set.trusted.is_empty());
@@ -123,16 +145,22 @@ fn ports_and_relations(
     trust: &TrustTable,
 ) -> Result<(Vec<PortEntry>, Vec<RelationKey>), CompileError> {
     let mut table = PortTable::new();
+    if set.policy == Policy::Drop {
+        table.mark_all(PortEntry::CLOSED);
+        for client in [68, 546].into_iter().filter_map(|number| Port::new(Protocol::Udp, number)) {
+            table.mark_port(client, PortEntry::DHCP_CLIENT);
+        }
+    }
     let mut holders = Vec::new();
     for range in &set.public {
         table.mark(range, PortEntry::PUBLIC);
     }
     for range in &set.protected {
-        table.mark(range, PortEntry::PROTECTED);
+        table.mark(range, PortEntry::PROTECTED | PortEntry::CLOSED);
     }
     for (door, &id) in set.doors.iter().zip(ids) {
         for range in door.opens.named() {
-            table.mark(range, PortEntry::PROTECTED | PortEntry::OPENED);
+            table.mark(range, PortEntry::PROTECTED | PortEntry::CLOSED | PortEntry::OPENED);
             table.hold(range, holders.len() as u32);
         }
         for step in &door.steps {

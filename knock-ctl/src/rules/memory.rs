@@ -15,14 +15,16 @@ use knock_common::frame::Frame;
 use knock_common::grant::SourceGrants;
 use knock_common::hash::HashKey;
 use knock_common::judge::{Judgement, judge};
+use knock_common::leaving::note_leaving;
 use knock_common::packet::parse;
 use knock_common::port::Protocol;
 use knock_common::rules::{
     Door, DoorKey, Edge, EdgeKey, Hit, HitKey, OccurrenceKey, Occurrences, PortEntry, RelationKey, Rules,
     Slot, State, StateKey, Trust, port_index,
 };
+use knock_common::scanner::{Scan, ScannedKey};
 use knock_common::search::Search;
-use knock_common::tables::{TableFull, Tables, TakenKey};
+use knock_common::tables::{FRAGMENTS_PER_SECOND, TableFull, Tables, TakenKey};
 use knock_common::time::Boottime;
 
 use super::Compiled;
@@ -45,6 +47,12 @@ pub struct MemoryTables {
     attempts: Vec<AttemptSet<AtomicU64>>,
     taken: RefCell<HashSet<TakenKey>>,
     flows: Vec<FlowSet<AtomicU64>>,
+    outgoing: Vec<FlowSet<AtomicU64>>,
+    destinations: HashSet<Address>,
+    /// The second in which fragments are counted, and how many have passed in it.
+    fragments: Cell<(u32, u32)>,
+    scans: RefCell<HashMap<Address, Scan>>,
+    scanned: RefCell<HashMap<ScannedKey, u64>>,
     grants: RefCell<HashMap<Address, SourceGrants>>,
     connections: RefCell<HashMap<ConnectionsKey, Connections>>,
     events: RefCell<Vec<Event>>,
@@ -81,6 +89,11 @@ impl MemoryTables {
             attempts: (0..ATTEMPT_SETS).map(|_| AttemptSet::default()).collect(),
             taken: RefCell::default(),
             flows: (0..FLOW_SETS).map(|_| FlowSet::default()).collect(),
+            outgoing: (0..FLOW_SETS).map(|_| FlowSet::default()).collect(),
+            destinations: compiled.destinations.into_iter().collect(),
+            fragments: Cell::default(),
+            scans: RefCell::default(),
+            scanned: RefCell::default(),
             grants: RefCell::default(),
             connections: RefCell::default(),
             events: RefCell::default(),
@@ -97,6 +110,14 @@ impl MemoryTables {
             complete(self, &packet.source, door.get());
         }
         judgement
+    }
+
+    /// Takes note of a frame that leaves at `now`.
+    pub fn note_leaving<F: Frame + ?Sized>(&self, frame: &F, now: Boottime) {
+        self.now.set(now);
+        if let Ok(packet) = parse(frame) {
+            note_leaving(self, &packet);
+        }
     }
 
     /// Has a socket of this host listen on a port.
@@ -216,6 +237,36 @@ impl Tables for MemoryTables {
         self.flows.get(set as usize)
     }
 
+    fn outgoing_set(&self, set: u32) -> Option<&FlowSet<AtomicU64>> {
+        self.outgoing.get(set as usize)
+    }
+
+    fn is_destination(&self, address: &Address) -> bool {
+        self.destinations.contains(address)
+    }
+
+    fn may_pass_fragment(&self) -> bool {
+        let now = self.now().seconds();
+        let passed = match self.fragments.get() {
+            (second, passed) if second == now => passed,
+            _ => 0,
+        };
+        self.fragments.set((now, passed + 1));
+        passed < FRAGMENTS_PER_SECOND
+    }
+
+    fn scan(&self, source: &Address) -> Option<Scan> {
+        self.scans.borrow().get(source).copied()
+    }
+
+    fn store_scan(&self, source: &Address, scan: &Scan) {
+        self.scans.borrow_mut().insert(*source, *scan);
+    }
+
+    fn note_scanned(&self, key: &ScannedKey, started: u64) -> bool {
+        self.scanned.borrow_mut().insert(*key, started) != Some(started)
+    }
+
     fn grants(&self, source: &Address) -> Option<impl Deref<Target = SourceGrants> + '_> {
         Ref::filter_map(self.grants.borrow(), |grants| grants.get(source)).ok()
     }
@@ -249,7 +300,7 @@ impl Tables for MemoryTables {
         self.events.borrow_mut().push(*event);
     }
 
-    fn report_stage(&self, event: &Event) {
+    fn report_in_passing(&self, event: &Event) {
         self.events.borrow_mut().push(*event);
     }
 

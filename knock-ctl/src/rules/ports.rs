@@ -25,6 +25,12 @@ impl PortTable {
         Self { marks: vec![0; PORT_ENTRIES as usize], holders: vec![BTreeSet::new(); PORT_ENTRIES as usize] }
     }
 
+    pub(super) fn mark_all(&mut self, marks: u32) {
+        for marked in &mut self.marks {
+            *marked |= marks;
+        }
+    }
+
     pub(super) fn mark(&mut self, range: &PortRange, marks: u32) {
         for index in indices(range) {
             self.marks[index] |= marks;

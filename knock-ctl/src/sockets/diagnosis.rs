@@ -22,7 +22,16 @@ const CONNECTED: StateFlags = StateFlags::SYN_RECV
 /// Every TCP connection that has a socket here, from SYN-RECEIVED on and up to TIME-WAIT, each once, in order.
 /// Connections of IPv6 sockets with IPv4 peers are IPv4 connections.
 pub fn established() -> Result<Vec<Connection>, SocketsError> {
-    let mut connections: Vec<Connection> = sockets(IPPROTO_TCP, CONNECTED)?
+    connections(IPPROTO_TCP, CONNECTED)
+}
+
+/// Every UDP socket here that is connected to one peer, as [`established`].
+pub fn connected_datagrams() -> Result<Vec<Connection>, SocketsError> {
+    connections(IPPROTO_UDP, StateFlags::ESTABLISHED)
+}
+
+fn connections(protocol: u8, states: StateFlags) -> Result<Vec<Connection>, SocketsError> {
+    let mut connections: Vec<Connection> = sockets(protocol, states)?
         .into_iter()
         .map(|socket| Connection {
             local: (socket.source_address.into(), socket.source_port),

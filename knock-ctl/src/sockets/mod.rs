@@ -8,11 +8,11 @@ mod diagnosis;
 use knock_common::address::Address;
 
 pub use conntrack::{TrackedConnection, conntrack};
-pub use diagnosis::{established, listeners};
+pub use diagnosis::{connected_datagrams, established, listeners};
 
 use crate::netlink::NetlinkError;
 
-/// A TCP connection, as its packets look when they arrive here: from `remote` to `local`.
+/// A connection, as its packets look when they arrive here: from `remote` to `local`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Connection {
     pub local: (Address, u16),

@@ -5,6 +5,7 @@ use knock_common::port::{Port, PortRange, Protocol};
 
 use super::super::*;
 use super::accepted;
+use crate::rules::Policy;
 
 const MINIMAL: &str = r#"
 [doors.ssh]
@@ -33,10 +34,14 @@ fn minimal() -> Config {
         filter: Filter {
             interfaces: vec![],
             mode: Mode::Auto,
+            policy: Policy::Pass,
             enforce: true,
             public: vec![],
             protected: vec![],
             trusted: vec![],
+            protocols: vec![],
+            ping: true,
+            destinations: vec![],
             strict: true,
             established: Established::Keep,
         },
@@ -66,8 +71,14 @@ fn minimal() -> Config {
             commands: 16,
             queued_commands: 1024,
         },
-        timeouts: Timeouts { tcp_established: seconds(432_000), tcp_closing: seconds(120) },
+        timeouts: Timeouts {
+            tcp_established: seconds(432_000),
+            tcp_closing: seconds(120),
+            udp: seconds(180),
+            icmp: seconds(30),
+        },
         log: Log { stages: false },
+        scanners: None,
     }
 }
 
@@ -133,10 +144,14 @@ fn every_setting_can_be_set() {
 [filter]
 interfaces = ["eth0", "default", "eth0"]
 mode = "native"
+policy = "drop"
 enforce = false
 public = ["80/tcp", "443/udp"]
 protected = ["8000-8100/tcp"]
 trusted = ["192.0.2.0/24", "::ffff:192.0.2.9", "2001:db8::/32", { from = "192.0.2.10", to = ["9100/tcp"] }, { from = "10.0.0.0/8", to = ["any"] }]
+protocols = ["esp", 253, "ESP", "112"]
+ping = false
+destinations = ["local", "203.0.113.5", "::ffff:203.0.113.6", "2001:db8::5", "local"]
 strict = false
 established = "cut"
 [doors.open]
@@ -168,16 +183,25 @@ queued_commands = 5
 [timeouts]
 tcp_established = "1d"
 tcp_closing = 1
+udp = "1m"
+icmp = "5s"
 [log]
 stages = true
+[scanners]
+ports = 1024
+within = "500ms"
+hold = "1d"
+include_public = true
 "#;
     let range = |protocol, first, last| PortRange::new(protocol, first, last).unwrap();
     let trusted = |from: &str, to| Trusted { from: from.parse().unwrap(), to };
+    let address = |text: &str| Destination::Address(text.parse().unwrap());
     let Door { commands: no_commands, .. } = minimal().doors.remove(0);
     let expected = Config {
         filter: Filter {
             interfaces: vec![Interface::Named("eth0".to_owned()), Interface::Default],
             mode: Mode::Native,
+            policy: Policy::Drop,
             enforce: false,
             public: vec![tcp(80).into(), udp(443).into()],
             protected: vec![range(Protocol::Tcp, 8000, 8100)],
@@ -187,6 +211,14 @@ stages = true
                 trusted("2001:db8::/32", Opens::Any),
                 trusted("192.0.2.10/32", Opens::Ports(vec![tcp(9100).into()])),
                 trusted("10.0.0.0/8", Opens::Any),
+            ],
+            protocols: [50, 253, 112].map(|number| IpProtocol::new(number).unwrap()).to_vec(),
+            ping: false,
+            destinations: vec![
+                Destination::Local,
+                address("203.0.113.5"),
+                address("203.0.113.6"),
+                address("2001:db8::5"),
             ],
             strict: false,
             established: Established::Cut,
@@ -229,8 +261,19 @@ stages = true
             },
         ],
         limits: Limits { attempts: 1, grants: 2, flows: 3, commands: 4, queued_commands: 5 },
-        timeouts: Timeouts { tcp_established: seconds(86_400), tcp_closing: seconds(1) },
+        timeouts: Timeouts {
+            tcp_established: seconds(86_400),
+            tcp_closing: seconds(1),
+            udp: seconds(60),
+            icmp: seconds(5),
+        },
         log: Log { stages: true },
+        scanners: Some(ScannersRule {
+            ports: 1024,
+            within: Duration::from_millis(500),
+            hold: seconds(86_400),
+            include_public: true,
+        }),
     };
     assert_eq!(accepted(text).config, expected);
 }
@@ -305,4 +348,42 @@ Door close: 1 knock within 2m.
 Kernel memory: at most 64 MiB for these limits.
 ";
     assert_eq!(describe::describe(&accepted(text).config, 64 << 20), expected);
+}
+
+#[test]
+fn the_description_of_a_machine_behind_the_filter_says_what_passes() {
+    let describe = |filter: &str| {
+        let text = format!("[filter]\npolicy = \"drop\"\n{filter}");
+        describe::describe(&accepted(&text).config, 64 << 20)
+    };
+    let expected = "\
+Filters: the interfaces that \"attach\" names.
+Only what is sent to this machine's own addresses, 203.0.113.5 is filtered.
+Closed: every port, but for those that are named below.
+Always open: 443/tcp.
+Passes too: connections that this machine begins, DHCP, ICMP except echo requests and the like, IGMP, ipip (4), 253.
+Need not knock: 192.0.2.0/24.
+Held: a source that hits 1 different closed port within 10s, for 10m; public ports are closed to it too.
+Kernel memory: at most 64 MiB for these limits.
+";
+    let text = r#"
+public = ["443/tcp"]
+protected = ["22/tcp"]
+trusted = ["192.0.2.0/24"]
+protocols = ["ipip", 253]
+ping = false
+destinations = ["local", "203.0.113.5"]
+[scanners]
+ports = 1
+include_public = true
+"#;
+    assert_eq!(describe(text), expected);
+    let expected = "\
+Filters: the interfaces that \"attach\" names.
+Closed: every port, but for those that are named below.
+Passes too: connections that this machine begins, DHCP, ICMP, IGMP.
+Held: a source that hits 20 different closed ports within 10s, for 10m; public ports stay open to it.
+Kernel memory: at most 64 MiB for these limits.
+";
+    assert_eq!(describe("[scanners]\n"), expected);
 }

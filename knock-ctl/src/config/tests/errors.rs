@@ -31,7 +31,7 @@ fn unknown_keys_name_the_nearest_known_one() {
         "policy = \"pass\"\n",
         &[
             "1:1: unknown key \"policy\" outside any section; known here: include, filter, door_defaults, doors, \
-         limits, timeouts, log",
+         limits, timeouts, log, scanners",
         ],
     );
     let trusted = "trusted = [{ from = \"192.0.2.1\", too = [] }]";
@@ -159,6 +159,7 @@ fn values_of_the_wrong_kind_say_what_belongs_there() {
     }
     for (line, expected) in [
         ("mode = \"xdp\"", "8: mode: \"xdp\" is not known here; write \"auto\" or \"native\" or \"generic\""),
+        ("policy = \"deny\"", "10: policy: \"deny\" is not known here; write \"pass\" or \"drop\""),
         ("established = \"kill\"", "15: established: \"kill\" is not known here; write \"keep\" or \"cut\""),
         (
             "interfaces = [\"an-interface-of-16\"]",
@@ -209,6 +210,12 @@ fn values_of_the_wrong_kind_say_what_belongs_there() {
         "tcp_closing = \"500ms\"",
         "15: tcp_closing: this duration is out of range; write one from 1s to 365d",
     );
+    refused_in("timeouts", "udp = 0", "7: udp: this duration is out of range; write one from 1s to 365d");
+    refused_in(
+        "timeouts",
+        "icmp = \"366d\"",
+        "8: icmp: this duration is out of range; write one from 1s to 365d",
+    );
     refused(
         "doors = 5\n",
         &["1:1: doors: this must be a section, not a number; write [doors] on a line of its own"],
@@ -236,26 +243,87 @@ fn values_of_the_wrong_kind_say_what_belongs_there() {
 }
 
 #[test]
+fn protocols_with_ports_or_always_let_in_need_no_entry() {
+    let ports = "leave it out, and name ports in \"public\" or in the \"opens\" of a door";
+    let passes = "leave it out; ping = false drops echo requests";
+    let all = "igmp, ipip, dccp, ipv6, rsvp, gre, esp, ah, eigrp, ospf, etherip, pim, ipcomp, vrrp, l2tp, sctp, udplite, \
+               mpls-in-ip";
+    let anyway = "passes anyway, and needs no entry here";
+    for (entry, expected) in [
+        ("\"tcp\"", format!("tcp is judged by its ports, and needs no entry here; {ports}")),
+        ("17", format!("udp is judged by its ports, and needs no entry here; {ports}")),
+        ("\"ICMP\"", format!("icmp {anyway}; {passes}")),
+        ("\"ipv6-icmp\"", format!("icmpv6 {anyway}; {passes}")),
+        ("\"58\"", format!("icmpv6 {anyway}; {passes}")),
+        ("\"espp\"", "\"espp\" is no IP protocol that is known here; did you mean \"esp\"? Any protocol can be written as its number".to_owned()),
+        ("\"chaos-net\"", format!("\"chaos-net\" is no IP protocol that is known here; write its number, or one of {all}")),
+        ("256", "IP protocols are numbered from 0 to 255; write one of these numbers, or a name".to_owned()),
+        ("-1", "IP protocols are numbered from 0 to 255; write one of these numbers, or a name".to_owned()),
+        ("true", "this must be an IP protocol, not true or false; write its name or number, as in \"esp\" or 50".to_owned()),
+    ] {
+        refused_in("filter", &format!("protocols = [{entry}]"), &format!("14: protocols: {expected}"));
+    }
+}
+
+#[test]
+fn destinations_are_single_addresses() {
+    let local = ", or \"local\" for this machine's own addresses";
+    for (entry, expected) in [
+        (
+            "\"192.0.2.0/24\"",
+            "\"192.0.2.0/24\" is not an address; write a single address, without a prefix length",
+        ),
+        (
+            "\"Local\"",
+            "\"Local\" is not an address; write one as in \"192.0.2.7\" or \"2001:db8::7\", not a host name",
+        ),
+        ("5", "this must be an address in quotes, not a number; write \"192.0.2.7\" or \"2001:db8::7\""),
+    ] {
+        let line = format!("destinations = [{entry}]");
+        refused_in("filter", &line, &format!("17: destinations: {expected}{local}"));
+    }
+    refused_in(
+        "filter",
+        "destinations = \"local\"",
+        "16: destinations: this must be a list, not a string; write [\"local\"]",
+    );
+}
+
+#[test]
+fn what_makes_a_scanner_is_bounded() {
+    let ports = "9: ports: this number is out of range; write a whole number from 1 to 1024";
+    refused_in("scanners", "ports = 0", ports);
+    refused_in("scanners", "ports = 1025", ports);
+    refused_in(
+        "scanners",
+        "within = 0",
+        "10: within: this duration is out of range; write one from 1ms to 1d",
+    );
+    refused_in(
+        "scanners",
+        "hold = \"500ms\"",
+        "8: hold: this duration is out of range; write one from 1s to 365d",
+    );
+    refused_in("scanners", "held = 5", "1: unknown key \"held\" in [scanners]; did you mean \"hold\"?");
+    refused(
+        "scanners = true\n",
+        &["1:1: scanners: this must be a section, not true or false; write [scanners] on a line of its own"],
+    );
+}
+
+#[test]
 fn what_this_version_cannot_honour_is_refused_at_its_line() {
     let no = "not available in this version of knock-ctl";
     for (section, line, cure) in [
-        ("filter", "policy = \"drop\"", "leave it out or write \"pass\""),
-        ("filter", "protocols = [\"esp\"]", "leave it out or write []"),
-        ("filter", "ping = false", "leave it out or write true"),
-        ("filter", "destinations = [\"local\"]", "leave it out or write []"),
-        ("timeouts", "udp = \"181s\"", "leave it out or write \"180s\""),
-        ("timeouts", "icmp = 31", "leave it out or write \"30s\""),
         ("log", "drops = true", "leave it out or write false"),
-        ("log", "syslog = true", "leave it out or write false"),
+        ("log", "syslog = 1", "leave it out or write false"),
     ] {
         let key = line.split(' ').next().unwrap_or_default();
         refused_in(section, line, &format!("1: this value of \"{key}\" is {no}; {cure}"));
     }
     refused_in("log", "file = \"/var/log/knock.log\"", &format!("1: \"file\" is {no}; leave it out"));
     refused_in_door("approve_command = \"true\"", &format!("1: \"approve_command\" is {no}; leave it out"));
-    for section in ["scanners", "metrics"] {
-        refused(&format!("[{section}]\n"), &[&format!("1:2: \"{section}\" is {no}; leave it out")]);
-    }
+    refused("[metrics]\n", &[&format!("1:2: \"metrics\" is {no}; leave it out")]);
     let text = "[doors.ssh]\none_time_sequences = \"x\"\nopens = [\"22/tcp\"]\n";
     refused(text, &[&format!("2:1: \"one_time_sequences\" is {no}; leave it out")]);
 }

@@ -1,0 +1,103 @@
+//! Sources that hit many different closed ports are held.
+
+use crate::access::is_known;
+use crate::address::Address;
+use crate::event::{Event, EventKind};
+use crate::packet::{Packet, Segment};
+use crate::port::Protocol;
+use crate::reason::Reason;
+use crate::rules::RuleOption;
+use crate::tables::Tables;
+
+/// What is kept of a source that hit closed ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Scan {
+    /// Milliseconds of CLOCK_BOOTTIME: when the first of `ports` was hit.
+    pub started: u64,
+    /// Milliseconds of CLOCK_BOOTTIME: until then the source is held; 0: it is not.
+    pub held_until: u64,
+    /// Different closed ports hit since `started`.
+    pub ports: u32,
+    pub padding: u32,
+}
+
+/// A closed port that a source hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct ScannedKey {
+    pub source: Address,
+    pub port: u32,
+    pub protocol: u32,
+}
+
+/// What becomes of a packet that was decided by `reason`, where scanners are held: the same, or [`Reason::Held`]. Counts the
+/// port if it is closed.
+// A function of its own in the kernel too: a BPF stack frame has 512 bytes.
+#[inline(never)]
+pub(crate) fn hold<T: Tables>(tables: &T, packet: &Packet, segment: &Segment, reason: Reason) -> Reason {
+    let now = tables.now();
+    let scan = tables.scan(&packet.source);
+    if let Some(scan) = scan
+        && scan.held_until > now.milliseconds()
+    {
+        return if is_known(tables, &packet.source) { reason } else { Reason::Held };
+    }
+    if is_closed(tables, segment, reason) {
+        count(tables, packet, segment, scan);
+    }
+    reason
+}
+
+/// Whether the packet was sent to a port that is closed to its source: dropped, or, where it opens a connection, without
+/// anybody who listens.
+#[inline(always)]
+fn is_closed<T: Tables>(tables: &T, segment: &Segment, reason: Reason) -> bool {
+    match reason {
+        Reason::NoGrant | Reason::PolicyDrop => true,
+        Reason::Knock | Reason::Unlisted => {
+            (matches!(segment.protocol, Protocol::Udp) || segment.opens_connection())
+                && !tables.has_listener(segment.protocol, segment.destination_port)
+        }
+        _ => false,
+    }
+}
+
+#[inline(always)]
+fn count<T: Tables>(tables: &T, packet: &Packet, segment: &Segment, scan: Option<Scan>) {
+    let now = tables.now().milliseconds();
+    let limits = tables.rules().scanners;
+    let mut scan = match scan {
+        Some(scan) if scan.held_until == 0 && now.wrapping_sub(scan.started) < limits.within => scan,
+        _ => Scan { started: now, held_until: 0, ports: 0, padding: 0 },
+    };
+    let port = ScannedKey {
+        source: packet.source,
+        port: segment.destination_port as u32,
+        protocol: segment.protocol as u32,
+    };
+    if !tables.note_scanned(&port, scan.started) {
+        return;
+    }
+    scan.ports = scan.ports.saturating_add(1);
+    if scan.ports >= limits.ports && !is_known(tables, &packet.source) {
+        scan.held_until = now.saturating_add(limits.hold);
+        let mut event = Event::new(EventKind::SourceHeld, packet.source, 0, tables.now());
+        event.deadline = event.time.saturating_add(limits.hold.wrapping_mul(1_000_000));
+        tables.report_in_passing(&event);
+    }
+    tables.store_scan(&packet.source, &scan);
+}
+
+/// Whether a packet to a public port comes from a source that is held from there too.
+#[inline(always)]
+pub(crate) fn is_held_from_public<T: Tables>(tables: &T, source: &Address) -> bool {
+    tables.rules().has(RuleOption::HoldFromPublic)
+        && matches!(tables.scan(source), Some(scan) if scan.held_until > tables.now().milliseconds())
+        && !is_known(tables, source)
+}
+
+const _: () = {
+    assert!(size_of::<Scan>() == 24);
+    assert!(size_of::<ScannedKey>() == 24);
+};
