@@ -1,15 +1,18 @@
 //! From nothing, or from what an earlier controller left, to an attached filter.
 
 use std::io;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use knock_common::hash::{HashKey, KEY_WORDS};
+use knock_common::rules::Slot;
 use nix::unistd::geteuid;
 
 use super::in_force::{InForce, Prepared};
-use super::{connections, interfaces};
+use super::waiting::{Before, Change};
+use super::{connections, interfaces, waiting};
 use crate::config::Loaded;
-use crate::datapath::{Maps, Pins, Program, Variant, bpffs};
+use crate::datapath::{Maps, Pins, Program, Unconfirmed, Variant, bpffs};
 use crate::interface::{self, InterfaceFacts, InterfaceName};
 use crate::rules::PreviousStates;
 use crate::runtime::{ControllerLock, RuntimeDirectory};
@@ -25,6 +28,8 @@ pub(super) struct Attached {
     pub(super) pins: Pins,
     pub(super) directory: RuntimeDirectory,
     pub(super) lock: ControllerLock,
+    /// `None`: the rules hold for good.
+    pub(super) change: Option<Change>,
 }
 
 pub(super) fn require_privilege() -> Result<()> {
@@ -46,8 +51,14 @@ pub(super) fn require_kernel() -> Result<()> {
     Ok(())
 }
 
-/// Attaches the filter. On an error it leaves everything as it was.
-pub(super) fn bring_up(loaded: Loaded, names: &[InterfaceName], variant: Variant) -> Result<Attached> {
+/// Attaches the filter. On an error it leaves everything as it was. `confirm`: for how long the rules hold unless they are
+/// confirmed.
+pub(super) fn bring_up(
+    loaded: Loaded,
+    names: &[InterfaceName],
+    variant: Variant,
+    confirm: Option<Duration>,
+) -> Result<Attached> {
     let facts: Vec<(&InterfaceName, InterfaceFacts)> =
         names.iter().map(|name| Ok((name, interface::describe(name)?))).collect::<Result<_>>()?;
     if bpffs::ensure_mounted()? {
@@ -72,24 +83,35 @@ pub(super) fn bring_up(loaded: Loaded, names: &[InterfaceName], variant: Variant
     for (name, facts) in &facts {
         interfaces::refuse_foreign_program(name, facts, &pins)?;
     }
-    let result = load_and_attach(loaded, &facts, variant, &pins, &directory);
+    let earlier = if exist { waiting::settle_earlier(&mut Maps::open(&pins)?)? } else { None };
+    let unfiltered: Vec<u32> =
+        facts.iter().map(|(_, facts)| facts.index).filter(|&index| !pins.link(index).exists()).collect();
+    let result =
+        load_and_attach(loaded, &facts, variant, &pins, &directory, confirm.map(|wait| (wait, earlier)));
     if result.is_err() && !exist {
         // Links that were pinned on the way detach with their pins.
         if let Err(error) = pins.remove() {
             log::error!("{error}");
         }
     }
-    let (in_force, program, maps) = result?;
-    Ok(Attached { in_force, program, maps, pins, directory, lock })
+    let (in_force, program, maps, unconfirmed) = result?;
+    let before = match earlier {
+        Some(_) => Before::Earlier { attached: unfiltered },
+        None => Before::Nothing,
+    };
+    let change = unconfirmed.map(|unconfirmed| Change::begin(&unconfirmed, before, &maps, &directory));
+    Ok(Attached { in_force, program, maps, pins, directory, lock, change })
 }
 
+/// `confirm`: for how long the rules hold, and the slot of those that do afterwards.
 fn load_and_attach(
     loaded: Loaded,
     facts: &[(&InterfaceName, InterfaceFacts)],
     variant: Variant,
     pins: &Pins,
     directory: &RuntimeDirectory,
-) -> Result<(InForce, Program, Maps)> {
+    confirm: Option<(Duration, Option<Slot>)>,
+) -> Result<(InForce, Program, Maps, Option<Unconfirmed>)> {
     let previous = if pins.exist() { Maps::open(pins)?.states()? } else { PreviousStates::new() };
     let prepared = Prepared::new(loaded, &previous)?;
     let sizes = prepared.table_sizes()?;
@@ -100,7 +122,8 @@ fn load_and_attach(
             "the tables stay as large as they were made; `knock-ctl detach` and attach anew to change [limits]"
         );
     }
-    let (mut in_force, imported) = prepared.put_into_force(&mut maps, directory, None)?;
+    let unconfirmed = confirm.map(|(wait, fallback)| Unconfirmed::for_time(wait, fallback));
+    let (mut in_force, imported) = prepared.put_into_force(&mut maps, directory, unconfirmed)?;
     interfaces::take_over_others(&mut program, facts, pins);
     for (name, facts) in facts {
         interfaces::attach(&mut program, name, facts, in_force.config.filter.mode, pins)?;
@@ -109,7 +132,7 @@ fn load_and_attach(
     // Those that began while the filter was being attached.
     let again = connections::import(&maps, &in_force.closed, &in_force.rules)?;
     report_import(imported.recorded.max(again.recorded), again.left_out);
-    Ok((in_force, program, maps))
+    Ok((in_force, program, maps, unconfirmed))
 }
 
 fn report_import(recorded: usize, left_out: usize) {

@@ -5,6 +5,7 @@
 mod addresses;
 mod at_once;
 mod commands;
+mod confirm;
 mod doors;
 mod established;
 mod exceptions;

@@ -4,12 +4,14 @@ mod connection;
 mod controller;
 mod knocks;
 mod service;
+mod ssh;
 mod tcp_counters;
 
 pub use connection::{carries_data, connect, connect_within};
 pub use controller::Controller;
 pub use knocks::{Knock, knock_raw, stock_knock};
 pub use service::Service;
+pub use ssh::{SshSession, Sshd};
 pub use tcp_counters::TcpCounters;
 
 use std::fs::{self, Permissions};
