@@ -6,6 +6,7 @@ mod addresses;
 mod at_once;
 mod commands;
 mod conditions;
+mod confirm;
 mod doors;
 mod established;
 mod evasion;
