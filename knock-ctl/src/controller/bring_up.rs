@@ -106,6 +106,8 @@ fn load_and_attach(
             "the tables stay as large as they were made; `knock-ctl detach` and attach anew to change [limits]"
         );
     }
+    // What is filtered already stays as it is where the kernel refuses a program.
+    program.load_for_taking_over(pins)?;
     let (mut in_force, imported) = prepared.put_into_force(&mut maps, directory, None)?;
     interfaces::take_over_others(&mut program, facts, pins);
     // What begins from here on is noted as it leaves; what began before is known by its sockets.

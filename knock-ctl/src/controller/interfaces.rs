@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result, bail};
 
 use crate::config::{self, Filter};
-use crate::datapath::{self, EgressHook, Mode, Pins, Program};
+use crate::datapath::{self, DatapathError, EgressHook, Mode, Pins, Program};
 use crate::interface::{self, InterfaceFacts, InterfaceName, XdpMode};
 
 /// The interfaces to attach to: those named on the command line, else the configuration's.
@@ -147,6 +147,7 @@ pub(super) fn attach(
                 log::info!("{name}: attached in {mode} mode");
                 return Ok(());
             }
+            Err(error @ DatapathError::Verifier { .. }) => return Err(error.into()),
             Err(error) => refusals.push(refusal(name, facts, mode, &error)),
         }
     }
@@ -154,12 +155,7 @@ pub(super) fn attach(
 }
 
 /// Why an interface does not take the program, and what may help.
-fn refusal(
-    name: &InterfaceName,
-    facts: &InterfaceFacts,
-    mode: Mode,
-    error: &datapath::DatapathError,
-) -> String {
+fn refusal(name: &InterfaceName, facts: &InterfaceFacts, mode: Mode, error: &DatapathError) -> String {
     let driver = facts.driver.as_deref().unwrap_or("unknown");
     let mut text = format!(
         "{name}: {mode} mode is refused ({error}); driver {driver}, MTU {}, {} receive queues",
@@ -175,11 +171,9 @@ fn refusal(
 fn cure(name: &InterfaceName, facts: &InterfaceFacts) -> String {
     /// What fits a page with the headroom that XDP wants; many drivers' limit.
     const MTU_OF_ONE_PAGE: u32 = 3498;
-    /// Devices without a driver to run a program in.
-    const WITHOUT: [&str; 2] = ["lo", "dummy"];
 
-    if facts.driver.is_none() && WITHOUT.iter().any(|kind| name.to_string().starts_with(kind)) {
-        "an interface of this kind has none; generic mode does it".to_owned()
+    if has_no_native_mode(facts) {
+        "interfaces of this kind have none; generic mode does it".to_owned()
     } else if facts.mtu > MTU_OF_ONE_PAGE {
         format!("many drivers need a smaller MTU: `ip link set dev {name} mtu {MTU_OF_ONE_PAGE}`")
     } else if facts.receive_queues > 1 {
@@ -192,6 +186,14 @@ fn cure(name: &InterfaceName, facts: &InterfaceFacts) -> String {
             "some drivers need large receive offload off: `ethtool -K {name} lro off`; others have no native XDP"
         )
     }
+}
+
+/// Whether there is no driver that could run programs, because it is the kernel's own.
+fn has_no_native_mode(facts: &InterfaceFacts) -> bool {
+    /// Virtual ones that have it all the same.
+    const WITH: &[&str] = &["bond", "netdevsim", "netkit", "tun", "veth"];
+
+    facts.loopback || facts.kind.as_deref().is_some_and(|kind| !WITH.contains(&kind))
 }
 
 /// What another configuration's interfaces mean for those that the filter is on.
