@@ -126,9 +126,8 @@ fn load_and_attach(
             "the tables stay as large as they were made; `knock-ctl detach` and attach anew to change [limits]"
         );
     }
-    for (_, facts) in facts {
-        interfaces::prepare(&mut program, facts.index, prepared.config.filter.mode, pins)?;
-    }
+    let is_new = facts.iter().any(|(_, facts)| !pins.link(facts.index).exists());
+    interfaces::prepare(&mut program, is_new.then_some(prepared.config.filter.mode), pins)?;
     let unconfirmed = confirm.map(|(wait, fallback)| Unconfirmed::for_time(wait, fallback));
     let (mut in_force, imported) = prepared.put_into_force(&mut maps, directory, unconfirmed)?;
     interfaces::take_over_others(&mut program, facts, pins);
