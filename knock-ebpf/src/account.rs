@@ -34,9 +34,11 @@ pub fn count_reason(reason: Reason) {
 
 #[inline(always)]
 fn count_protocol(number: u8) {
-    if let Some(counter) = PROTOCOLS.get_ptr_mut(number as u32) {
+    if let Some(counters) = PROTOCOLS.get_ptr_mut(0) {
         // SAFETY: as for the counters.
-        unsafe { *counter = (*counter).wrapping_add(1) };
+        if let Some(counter) = unsafe { &mut *counters }.get_mut(number as usize) {
+            *counter = counter.wrapping_add(1);
+        }
     }
 }
 

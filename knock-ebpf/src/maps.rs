@@ -126,9 +126,9 @@ pub static SCANS: LruHashMap<Address, Scan> = LruHashMap::with_max_entries(1, 0)
 #[map]
 pub static SCANNED: LruHashMap<ScannedKey, u64> = LruHashMap::with_max_entries(1, 0);
 
-/// IP packets by the number of a protocol other than TCP, UDP and ICMP. Written by the program.
+/// IP packets by the number of a protocol other than TCP, UDP and ICMP. Written by the program; one entry per CPU.
 #[map]
-pub static PROTOCOLS: PerCpuArray<u64> = PerCpuArray::with_max_entries(256, 0);
+pub static PROTOCOLS: PerCpuArray<[u64; 256]> = PerCpuArray::with_max_entries(1, 0);
 
 /// Grants by source. Written by the program, and by the controller for an administrator; when it is full the program gives up
 /// a source whose grants have passed, else the oldest unused of those it looks at, else refuses.

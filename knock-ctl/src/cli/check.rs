@@ -14,6 +14,7 @@ use super::output;
 use crate::config::describe::describe;
 use crate::config::{self, ConfigErrors, Diagnostic, Loaded, warn_listeners};
 use crate::datapath::TableSizes;
+use crate::interface::{self, InterfaceError, InterfaceName};
 use crate::rules::{CompileError, PreviousStates, RuleSet, compile};
 use crate::sockets::listeners;
 
@@ -28,7 +29,7 @@ pub struct CheckArguments {
     #[arg(long)]
     strict: bool,
 
-    /// Ask nothing of this host: knock ports with a listener are not warned of
+    /// Ask nothing of this host: knock ports with a listener are not warned of, nor that it forwards for others
     #[arg(long)]
     offline: bool,
 }
@@ -54,6 +55,10 @@ pub(super) fn run(arguments: &CheckArguments) -> anyhow::Result<ExitCode> {
             Err(error) => {
                 eprintln!("note: whether something listens on a knock port was not looked at: {error}")
             }
+        }
+        match forwarding_warning(&loaded) {
+            Ok(warning) => warnings.extend(warning),
+            Err(error) => eprintln!("note: {error}"),
         }
     }
     for warning in &warnings {
@@ -84,6 +89,27 @@ fn memory(loaded: &Loaded, cpus: u32) -> Result<u64, CompileError> {
 fn listener_warnings(loaded: &Loaded, listening: Vec<Port>) -> Vec<Diagnostic> {
     let listening: HashSet<Port> = listening.into_iter().collect();
     warn_listeners(loaded, &|port| listening.contains(&port))
+}
+
+/// `attach` refuses what is warned of here.
+fn forwarding_warning(loaded: &Loaded) -> Result<Option<Diagnostic>, InterfaceError> {
+    let filter = &loaded.config.filter;
+    if !filter.closes_for_others() {
+        return Ok(None);
+    }
+    // Those that are not here are of no account, whether they are yet to come or the file is for another host.
+    let names: Vec<InterfaceName> = filter
+        .interfaces
+        .iter()
+        .filter_map(|interface| match interface {
+            config::Interface::Default => interface::default_route_interface().ok().flatten(),
+            config::Interface::Named(name) => name.parse().ok(),
+        })
+        .collect();
+    let facts: Vec<_> =
+        names.iter().filter_map(|name| Some((name, interface::describe(name).ok()?))).collect();
+    let forwarding = interface::forwarding(&facts)?;
+    Ok(forwarding.map(|forwarding| config::closed_for_others(loaded, &forwarding)))
 }
 
 fn verdict(warnings: usize, strict: bool) -> anyhow::Result<()> {

@@ -13,7 +13,7 @@ use super::notify::notify_controller;
 use super::output;
 use crate::clock::boottime;
 
-/// Ends what an address was granted, by a knock or otherwise
+/// Ends what an address was granted, by a knock or otherwise; without a door or port also that it is held for scanning
 #[derive(Args, Debug)]
 pub struct RevokeArguments {
     /// The source's IPv4 or IPv6 address
@@ -31,6 +31,7 @@ pub(super) fn run(arguments: &RevokeArguments) -> anyhow::Result<ExitCode> {
     let what = arguments.what.as_ref().map(|what| doors.granted(what)).transpose()?;
     let now = boottime();
     let ended = maps.revoke(&source, |granted| what.is_none_or(|what| what == granted), now)?;
+    let released = what.is_none() && maps.release(&source, now)?;
     if !ended.is_empty() {
         notify_controller(&directory);
     }
@@ -38,7 +39,8 @@ pub(super) fn run(arguments: &RevokeArguments) -> anyhow::Result<ExitCode> {
         let valid = grants.all().iter().filter(|grant| !grant.deadline().passed(now));
         valid.map(|grant| grant.granted()).collect()
     });
-    output::print(&describe(source, what, &ended, &left, &doors))?;
+    let released = if released { format!("{source} is held for scanning no more.\n") } else { String::new() };
+    output::print(&format!("{}{released}", describe(source, what, &ended, &left, &doors)))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -14,6 +14,7 @@ mod draft;
 pub mod duration;
 pub mod filter;
 pub mod flags;
+mod forwarded;
 mod include;
 pub mod limits;
 pub mod ports;
@@ -38,6 +39,7 @@ pub use destination::Destination;
 pub use diagnostic::{ConfigErrors, Diagnostic, Position};
 pub use door::{Door, DoorName, OpenFor, Opens};
 pub use filter::{Established, Filter, Interface, Mode, Trusted};
+pub use forwarded::closed_for_others;
 pub use limits::{Limits, Log, Timeouts};
 pub use protocols::IpProtocol;
 pub use sequence::Sequence;
@@ -46,7 +48,7 @@ pub use warn::warn_listeners;
 use draft::Draft;
 use report::Report;
 use section::{Kind, Section};
-use source::{Location, SourceId, Sources};
+use source::{Location, Place, SourceId, Sources};
 use tree::Table;
 
 use crate::rules::ScannersRule;
@@ -83,6 +85,8 @@ pub struct Loaded {
     pub files: Vec<PathBuf>,
     /// Where each door's sequence stands, in the order of `config.doors`.
     sequence_locations: Vec<Location>,
+    /// Where the policy stands, else the main file.
+    policy_location: Location,
 }
 
 /// Reads a configuration file and all it refers to.
@@ -118,7 +122,8 @@ fn read(
     mut report: Report,
 ) -> Result<Loaded, ConfigErrors> {
     let document = include::read(main, &mut sources, &mut report);
-    let (config, doors) = read_document(document.as_ref().unwrap_or(Table::EMPTY), &mut sources, &mut report);
+    let (config, doors, policy) =
+        read_document(document.as_ref().unwrap_or(Table::EMPTY), &mut sources, &mut report);
     warn::warn_closed_nothing(&config, main, &mut report);
     warn::warn_readable(&doors, &sources, &mut report);
     let (errors, warnings) = report.resolve(&sources);
@@ -136,11 +141,17 @@ fn read(
             .map(|draft| draft.sequence.as_ref().map_or(draft.place, |sequence| sequence.place))
             .map(|place| sources.locate(place))
             .collect(),
+        policy_location: sources.locate(policy.unwrap_or(Place::whole(main))),
     })
 }
 
-/// Reads and checks all sections. Without errors in the report, every draft holds a door and the configuration them all.
-fn read_document(document: &Table, sources: &mut Sources, report: &mut Report) -> (Config, Vec<Draft>) {
+/// Reads and checks all sections, and says where the policy stands. Without errors in the report, every draft holds a door
+/// and the configuration them all.
+fn read_document(
+    document: &Table,
+    sources: &mut Sources,
+    report: &mut Report,
+) -> (Config, Vec<Draft>, Option<Place>) {
     let mut file = Section::new(Kind::File, "outside any section", document);
     // Read before; asked for here to be known.
     file.entry("include");
@@ -162,7 +173,7 @@ fn read_document(document: &Table, sources: &mut Sources, report: &mut Report) -
         log,
         scanners: scanners.map(|located| located.value),
     };
-    (config, doors)
+    (config, doors, filter.policy)
 }
 
 fn read_doors(

@@ -11,14 +11,14 @@ use nix::unistd::geteuid;
 use super::in_force::{InForce, Prepared};
 use super::waiting::{Before, Change};
 use super::{connections, interfaces, waiting};
-use crate::config::Loaded;
-use crate::datapath::{Maps, Pins, Program, Unconfirmed, Variant, bpffs};
+use crate::config::{self, Loaded};
+use crate::datapath::{self, Maps, Pins, Program, Unconfirmed, Variant, bpffs};
 use crate::interface::{self, InterfaceFacts, InterfaceName};
 use crate::rules::PreviousStates;
 use crate::runtime::{ControllerLock, RuntimeDirectory};
 
-/// The oldest kernel that has everything the program needs.
-const OLDEST_KERNEL: (u32, u32) = (5, 10);
+/// More than the kernel takes to load the programs and attach them, from when rules are in force on.
+const ATTACHING: Duration = Duration::from_secs(60);
 
 /// A filter that is attached, and what its controller goes on with.
 pub(super) struct Attached {
@@ -39,18 +39,6 @@ pub(super) fn require_privilege() -> Result<()> {
     bail!("attaching needs root; run `sudo knock-ctl attach ...`")
 }
 
-pub(super) fn require_kernel() -> Result<()> {
-    let release = nix::sys::utsname::uname().context("cannot ask for the kernel's version")?;
-    let release = release.release().to_string_lossy().into_owned();
-    let mut numbers = release.split(['.', '-']).map(|part| part.parse::<u32>().unwrap_or(0));
-    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    if version < OLDEST_KERNEL {
-        let (major, minor) = OLDEST_KERNEL;
-        bail!("this is Linux {release}; knock-ctl needs Linux {major}.{minor} or newer");
-    }
-    Ok(())
-}
-
 /// Attaches the filter. On an error it leaves everything as it was. `confirm`: for how long the rules hold unless they are
 /// confirmed.
 pub(super) fn bring_up(
@@ -59,8 +47,8 @@ pub(super) fn bring_up(
     variant: Variant,
     confirm: Option<Duration>,
 ) -> Result<Attached> {
-    let facts: Vec<(&InterfaceName, InterfaceFacts)> =
-        names.iter().map(|name| Ok((name, interface::describe(name)?))).collect::<Result<_>>()?;
+    let facts = interfaces::described(names)?;
+    refuse_to_close_for_others(&loaded, &facts)?;
     if bpffs::ensure_mounted()? {
         log::info!("mounted a BPF file system at {}", bpffs::BPFFS);
     }
@@ -83,16 +71,13 @@ pub(super) fn bring_up(
     for (name, facts) in &facts {
         interfaces::refuse_foreign_program(name, facts, &pins)?;
     }
-    let earlier = if exist { waiting::settle_earlier(&mut Maps::open(&pins)?)? } else { None };
     let unfiltered: Vec<u32> =
         facts.iter().map(|(_, facts)| facts.index).filter(|&index| !pins.link(index).exists()).collect();
-    let result =
-        load_and_attach(loaded, &facts, variant, &pins, &directory, confirm.map(|wait| (wait, earlier)));
-    if result.is_err() && !exist {
-        // Links that were pinned on the way detach with their pins.
-        if let Err(error) = pins.remove() {
-            log::error!("{error}");
-        }
+    let earlier = if exist { waiting::settle_earlier(&mut Maps::open(&pins)?)? } else { None };
+    let confirm = confirm.map(|wait| (wait, earlier));
+    let result = load_and_attach(loaded, &facts, variant, &pins, &directory, confirm);
+    if result.is_err() {
+        take_back(&unfiltered, exist, &pins);
     }
     let (in_force, program, maps, unconfirmed) = result?;
     let before = match earlier {
@@ -101,6 +86,28 @@ pub(super) fn bring_up(
     };
     let change = unconfirmed.map(|unconfirmed| Change::begin(&unconfirmed, before, &maps, &directory));
     Ok(Attached { in_force, program, maps, pins, directory, lock, change })
+}
+
+/// Takes the filter off where it was not before.
+fn take_back(unfiltered: &[u32], existed: bool, pins: &Pins) {
+    let detached = unfiltered.iter().try_for_each(|&index| datapath::detach(pins, index));
+    let removed = if existed { Ok(()) } else { pins.remove() };
+    if let Err(error) = detached.and(removed) {
+        log::error!("{error}");
+    }
+}
+
+/// Whoever is behind this machine would be cut off, although the rules are about this machine.
+pub(super) fn refuse_to_close_for_others(
+    loaded: &Loaded,
+    facts: &[(&InterfaceName, InterfaceFacts)],
+) -> Result<()> {
+    if loaded.config.filter.closes_for_others()
+        && let Some(forwarding) = interface::forwarding(facts)?
+    {
+        bail!("{}", config::closed_for_others(loaded, &forwarding));
+    }
+    Ok(())
 }
 
 /// `confirm`: for how long the rules hold, and the slot of those that do afterwards.
@@ -122,16 +129,25 @@ fn load_and_attach(
             "the tables stay as large as they were made; `knock-ctl detach` and attach anew to change [limits]"
         );
     }
-    let unconfirmed = confirm.map(|(wait, fallback)| Unconfirmed::for_time(wait, fallback));
+    let unconfirmed = confirm.map(|(wait, fallback)| Unconfirmed::for_time(wait + ATTACHING, fallback));
     let (mut in_force, imported) = prepared.put_into_force(&mut maps, directory, unconfirmed)?;
     interfaces::take_over_others(&mut program, facts, pins);
+    // What begins from here on is noted as it leaves; what began before is known by its sockets.
+    for (name, facts) in facts {
+        interfaces::attach_egress(&mut program, name, facts.index, pins)?;
+    }
+    let imported = imported.and(connections::import(&maps, &in_force.protected, &in_force.rules)?);
     for (name, facts) in facts {
         interfaces::attach(&mut program, name, facts, in_force.config.filter.mode, pins)?;
         in_force.interfaces.insert((*name).clone(), facts.index);
     }
-    // Those that began while the filter was being attached.
-    let again = connections::import(&maps, &in_force.closed, &in_force.rules)?;
-    report_import(imported.recorded.max(again.recorded), again.left_out);
+    // Those that were accepted while the filter was being attached.
+    let imported = imported.and(connections::import(&maps, &in_force.protected, &in_force.rules)?);
+    report_import(imported.recorded, imported.left_out);
+    let unconfirmed = match confirm {
+        Some((wait, _)) => maps.wait_from_now(wait)?,
+        None => None,
+    };
     Ok((in_force, program, maps, unconfirmed))
 }
 

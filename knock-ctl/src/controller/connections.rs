@@ -35,6 +35,13 @@ pub(super) struct Imported {
     pub(super) left_out: usize,
 }
 
+impl Imported {
+    /// With what a later import of much the same connections came to.
+    pub(super) fn and(self, later: Self) -> Self {
+        Self { recorded: self.recorded.max(later.recorded), left_out: later.left_out }
+    }
+}
+
 /// Records every connection by way of a closed port, of this host's sockets and of its connection tracking.
 pub(super) fn import(maps: &Maps, ports: &ClosedPorts, rules: &Rules) -> Result<Imported, DatapathError> {
     let mut flows = own_flows();

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, anyhow};
+use knock_common::address::Address;
 use knock_common::rules::Rules;
 
 use super::connections::{self, ClosedPorts, Imported};
@@ -17,7 +18,7 @@ use crate::runtime::{ConfigState, DoorState, RunState, RuntimeDirectory};
 pub(super) struct Prepared {
     pub(super) config: Config,
     pub(super) compiled: Compiled,
-    closed: ClosedPorts,
+    protected: ClosedPorts,
     state: RunState,
 }
 
@@ -25,10 +26,21 @@ pub(super) struct Prepared {
 #[derive(Clone)]
 pub(super) struct InForce {
     pub(super) config: Config,
-    pub(super) closed: ClosedPorts,
+    pub(super) protected: ClosedPorts,
     pub(super) rules: Rules,
     /// Those that the configuration or the command line names, with their indices.
     pub(super) interfaces: BTreeMap<InterfaceName, u32>,
+}
+
+impl InForce {
+    /// The `destinations`, where this machine's addresses are among them.
+    pub(super) fn local_destinations(&self) -> Result<Option<Vec<Address>>> {
+        if !self.config.filter.destinations.contains(&Destination::Local) {
+            return Ok(None);
+        }
+        let destinations = rule_set(&self.config)?.destinations;
+        Ok(destinations.map(|all| all.into_iter().map(Address::from).collect()))
+    }
 }
 
 impl Prepared {
@@ -38,7 +50,7 @@ impl Prepared {
         let compiled =
             compile(&rules, previous).map_err(|error| anyhow!("{}: {error}", loaded.path.display()))?;
         Ok(Self {
-            closed: ClosedPorts::of(&compiled),
+            protected: ClosedPorts::of(&compiled),
             state: run_state(&loaded, &rules),
             config: loaded.config,
             compiled,
@@ -59,12 +71,12 @@ impl Prepared {
         directory: &RuntimeDirectory,
         unconfirmed: Option<Unconfirmed>,
     ) -> Result<(InForce, Imported)> {
-        let imported = connections::import(maps, &self.closed, &self.compiled.rules)?;
+        let imported = connections::import(maps, &self.protected, &self.compiled.rules)?;
         self.state.config.loaded_at = notice::now();
         self.state.save(directory, maps.idle_slot()?)?;
         maps.put_into_force_until(&self.compiled, unconfirmed)?;
-        let Self { config, closed, compiled, .. } = self;
-        Ok((InForce { config, closed, rules: compiled.rules, interfaces: BTreeMap::new() }, imported))
+        let Self { config, protected, compiled, .. } = self;
+        Ok((InForce { config, protected, rules: compiled.rules, interfaces: BTreeMap::new() }, imported))
     }
 }
 

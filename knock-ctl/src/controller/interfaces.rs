@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result, bail};
 
 use crate::config::{self, Filter};
-use crate::datapath::{self, Mode, Pins, Program};
+use crate::datapath::{self, EgressHook, Mode, Pins, Program};
 use crate::interface::{self, InterfaceFacts, InterfaceName, XdpMode};
 
 /// The interfaces to attach to: those named on the command line, else the configuration's.
@@ -36,6 +36,16 @@ pub(super) fn named(named: &[String], filter: &Filter) -> Result<Vec<InterfaceNa
     }
     let mut seen = BTreeSet::new();
     Ok(names.into_iter().filter(|name| seen.insert(name.to_string())).collect())
+}
+
+/// Interfaces with what the kernel says of them.
+pub(super) fn described(names: &[InterfaceName]) -> Result<Vec<(&InterfaceName, InterfaceFacts)>> {
+    names.iter().map(|name| Ok((name, interface::describe(name)?))).collect()
+}
+
+/// As [`described`], without those that are gone.
+pub(super) fn present(names: &[InterfaceName]) -> Vec<(&InterfaceName, InterfaceFacts)> {
+    names.iter().filter_map(|name| Some((name, interface::describe(name).ok()?))).collect()
 }
 
 /// Indices of the interfaces of the given names, all of `attached` without names.
@@ -90,13 +100,28 @@ pub(super) fn take_over_others(
             continue;
         }
         let name = name_of(index);
-        match program.take_over(index, pins) {
+        let taken_over = program
+            .attach_egress(index, EgressHook::Best, pins)
+            .and_then(|()| program.take_over(index, pins));
+        match taken_over {
             Ok(()) => {
                 log::warn!("{name} was not named and stays filtered; `knock-ctl detach {name}` takes it off")
             }
             Err(error) => log::warn!("{name}: {error}"),
         }
     }
+}
+
+/// Has what leaves by an interface noted, so that the answers to it are known when the filter comes.
+pub(super) fn attach_egress(
+    program: &mut Program,
+    name: &InterfaceName,
+    index: u32,
+    pins: &Pins,
+) -> Result<()> {
+    program
+        .attach_egress(index, EgressHook::Best, pins)
+        .with_context(|| format!("cannot follow what leaves by {name}"))
 }
 
 /// Attaches the filter to an interface that has none, or takes over what an earlier controller has attached.
@@ -155,8 +180,12 @@ fn refusal(
 fn cure(name: &InterfaceName, facts: &InterfaceFacts) -> String {
     /// What fits a page with the headroom that XDP wants; many drivers' limit.
     const MTU_OF_ONE_PAGE: u32 = 3498;
+    /// Devices without a driver to run a program in.
+    const WITHOUT: [&str; 2] = ["lo", "dummy"];
 
-    if facts.mtu > MTU_OF_ONE_PAGE {
+    if facts.driver.is_none() && WITHOUT.iter().any(|kind| name.to_string().starts_with(kind)) {
+        "an interface of this kind has none; generic mode does it".to_owned()
+    } else if facts.mtu > MTU_OF_ONE_PAGE {
         format!("many drivers need a smaller MTU: `ip link set dev {name} mtu {MTU_OF_ONE_PAGE}`")
     } else if facts.receive_queues > 1 {
         let half = facts.receive_queues / 2;
@@ -246,7 +275,9 @@ impl InterfaceChanges {
     /// Attaches to what is named newly, to all or to none.
     pub(super) fn attach(&self, program: &mut Program, mode: config::Mode, pins: &Pins) -> Result<()> {
         for (name, facts) in &self.attach {
-            if let Err(error) = attach(program, name, facts, mode, pins) {
+            let attached = attach_egress(program, name, facts.index, pins)
+                .and_then(|()| attach(program, name, facts, mode, pins));
+            if let Err(error) = attached {
                 self.take_back(pins);
                 return Err(error);
             }
@@ -256,7 +287,7 @@ impl InterfaceChanges {
 
     /// The reverse of [`InterfaceChanges::attach`].
     pub(super) fn take_back(&self, pins: &Pins) {
-        for (name, facts) in self.attach.iter().filter(|(_, facts)| pins.link(facts.index).exists()) {
+        for (name, facts) in &self.attach {
             take_off(name, facts.index, pins);
         }
     }

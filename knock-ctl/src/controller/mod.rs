@@ -7,9 +7,11 @@ mod connections;
 mod doors;
 mod in_force;
 mod interfaces;
+mod kernel;
 mod notice;
 mod openings;
 mod perf;
+mod protocols;
 mod reload;
 mod requests;
 mod socket;
@@ -65,7 +67,7 @@ pub fn run(options: Options) -> Result<ExitCode> {
         log::warn!("{warning}");
     }
     bring_up::require_privilege()?;
-    bring_up::require_kernel()?;
+    kernel::require_kernel()?;
     let names = interfaces::named(&options.interfaces, &loaded.config.filter)?;
     let variant = if options.trace { Variant::Trace } else { Variant::Plain };
     let attached = bring_up::bring_up(loaded, &names, variant, options.confirm)?;

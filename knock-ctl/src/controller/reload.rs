@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Error, Result};
 use knock_common::grant::Granted;
 
+use super::bring_up::refuse_to_close_for_others;
 use super::changes;
 use super::connections;
 use super::in_force::Prepared;
@@ -74,9 +75,10 @@ impl Watch {
         }
         let loaded = self.options.load().map_err(Refusal::Rejected)?;
         let mut warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+        let names = interfaces::named(&self.options.interfaces, &loaded.config.filter)?;
+        refuse_to_close_for_others(&loaded, &interfaces::present(&names))?;
         let prepared = Prepared::new(loaded, &self.maps.states()?)?;
         self.maps.check_room(&prepared.compiled)?;
-        let names = interfaces::named(&self.options.interfaces, &prepared.config.filter)?;
         let interfaces = if self.options.interfaces.is_empty() {
             InterfaceChanges::between(&self.in_force.interfaces, &names, &self.pins)?
         } else {
@@ -124,7 +126,7 @@ impl Watch {
         let before = std::mem::replace(&mut self.in_force, in_force);
         self.in_force.interfaces = interfaces.after();
         self.doors.reconfigure(&self.in_force.config);
-        // What follows can't be taken back, and waits with a change that may have to be.
+        // What can't be taken back waits with a change that may have to be.
         match unconfirmed {
             Some(unconfirmed) => {
                 let before = Before::Own { in_force: Box::new(before), interfaces };
@@ -138,7 +140,7 @@ impl Watch {
             }
         }
         // Connections that began meanwhile.
-        if let Err(error) = connections::import(&self.maps, &self.in_force.closed, &self.in_force.rules) {
+        if let Err(error) = connections::import(&self.maps, &self.in_force.protected, &self.in_force.rules) {
             log::error!("{error:#}");
         }
         Ok(())

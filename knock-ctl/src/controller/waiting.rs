@@ -133,8 +133,9 @@ impl Watch {
                 log::error!("{REASON}; the rules before hold again, and the files still say otherwise");
                 self.in_force = *in_force;
                 // Connections that began meanwhile to what is closed again.
-                connections::import(&self.maps, &self.in_force.closed, &self.in_force.rules)?;
+                connections::import(&self.maps, &self.in_force.protected, &self.in_force.rules)?;
                 self.maps.settle()?;
+                self.follow_addresses()?;
                 interfaces.take_back(&self.pins);
                 self.read_completions()?;
                 self.doors.reconfigure(&self.in_force.config);

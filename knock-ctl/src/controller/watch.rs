@@ -19,11 +19,13 @@ use super::doors::{Doors, command_limits};
 use super::in_force::InForce;
 use super::notice::Notice;
 use super::perf::{self, Signal};
+use super::protocols::SeenProtocols;
 use super::waiting::{Change, in_seconds};
 use super::{Options, socket, trace};
 use crate::clock::boottime;
 use crate::commands::CommandRunner;
 use crate::datapath::{Maps, Pins, Program, Variant};
+use crate::interface::AddressWatch;
 use crate::journal::Journal;
 use crate::runtime::{Position, RuntimeDirectory};
 use crate::sockets;
@@ -54,6 +56,7 @@ pub(super) struct Watch {
     /// The change of rules that waits to be confirmed.
     pub(super) change: Option<Change>,
     notices: broadcast::Sender<Notice>,
+    protocols: SeenProtocols,
     pub(super) looks: u64,
 }
 
@@ -87,6 +90,7 @@ pub(super) async fn watch(options: Options, attached: Attached) -> Result<ExitCo
         log::warn!("{error}");
         Position::default()
     });
+    let mut addresses = AddressWatch::new()?;
     let mut watch = Watch {
         options,
         program,
@@ -98,6 +102,7 @@ pub(super) async fn watch(options: Options, attached: Attached) -> Result<ExitCo
         position,
         change,
         notices,
+        protocols: SeenProtocols::default(),
         looks: 0,
     };
     watch.look()?;
@@ -114,6 +119,10 @@ pub(super) async fn watch(options: Options, attached: Attached) -> Result<ExitCo
             _ = interrupt.recv() => break End::Leave,
             _ = terminate.recv() => break End::Leave,
             _ = hangup.recv() => watch.reload_by_signal(),
+            changed = addresses.changed() => {
+                changed?;
+                watch.follow_addresses()?;
+            }
             _ = look.tick() => watch.look()?,
             Some(signal) = signals.recv() => watch.take(signal)?,
             Some(outcome) = outcomes.recv() => watch.doors.ended(outcome),
@@ -190,11 +199,13 @@ impl Watch {
             Err(error) => log::warn!("listening sockets are not known: {error}"),
         }
         if self.looks.is_multiple_of(RENEW_EVERY) && self.looks > 0 {
-            connections::renew(&self.maps, &self.in_force.closed, &self.in_force.rules)?;
+            connections::renew(&self.maps, &self.in_force.protected, &self.in_force.rules)?;
         }
+        self.protocols.look(&self.maps)?;
         self.read_completions()?;
         if self.looks.is_multiple_of(RECONCILE_EVERY) {
             self.reconcile()?;
+            self.follow_addresses()?;
         }
         self.looks += 1;
         self.close_due()?;
@@ -244,6 +255,14 @@ impl Watch {
             }
             _ => {}
         }
+    }
+
+    /// Addresses of this machine have come or gone.
+    pub(super) fn follow_addresses(&mut self) -> Result<()> {
+        if let Some(destinations) = self.in_force.local_destinations()? {
+            self.maps.follow_destinations(&destinations)?;
+        }
+        Ok(())
     }
 
     fn until_next_deadline(&self) -> Instant {

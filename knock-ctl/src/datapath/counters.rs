@@ -45,6 +45,13 @@ impl Maps {
         Ok(drops)
     }
 
+    /// IP packets that were neither TCP, UDP nor ICMP, by the number of their protocol; those that there were.
+    pub fn protocols(&self) -> Result<Vec<(u8, u64)>, DatapathError> {
+        let per_cpu = self.protocols.get(&0, 0).map_err(DatapathError::map("PROTOCOLS"))?;
+        let sum = |number: u8| per_cpu.iter().map(|counts| counts.0[usize::from(number)]).sum();
+        Ok((0..=u8::MAX).map(|number| (number, sum(number))).filter(|(_, count)| *count != 0).collect())
+    }
+
     /// How often a door was opened.
     pub fn openings(&self, door: DoorId) -> u64 {
         self.openings.get(&door, 0).map_or(0, |per_cpu| per_cpu.iter().sum())

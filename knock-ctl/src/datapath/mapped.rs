@@ -19,7 +19,7 @@ pub(super) unsafe trait SharedElement {}
 
 // SAFETY: two words per entry, and the size is checked in knock-common.
 unsafe impl SharedElement for AttemptSet<AtomicU64> {}
-// SAFETY: three words per entry, and the size is checked in knock-common.
+// SAFETY: two words per entry, and the size is checked in knock-common.
 unsafe impl SharedElement for FlowSet<AtomicU64> {}
 // SAFETY: the word itself.
 unsafe impl SharedElement for AtomicU64 {}

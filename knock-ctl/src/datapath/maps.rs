@@ -47,6 +47,7 @@ pub struct Maps {
     outgoing: MappedArray<FlowSet<AtomicU64>>,
     pub(super) destinations: Hash<TargetKey, u32>,
     pub(super) scans: Hash<Address, Shared<Scan>>,
+    pub(super) protocols: PerCpuArray<MapData, Shared<[u64; 256]>>,
     pub(super) grants: Hash<Address, Shared<SourceGrants>>,
     pub(super) grant_sources: Array<MapData, Shared<Address>>,
     pub(super) connections: Hash<ConnectionsKey, Shared<Connections>>,
@@ -56,6 +57,8 @@ pub struct Maps {
     pub(super) drops: PerCpuArray<MapData, Shared<DropRecord>>,
     pub(super) openings: PerCpuHashMap<MapData, DoorId, u64>,
     sizes: TableSizes,
+    /// A program that is loaded later finds these by their descriptors.
+    _unread: Vec<Map>,
 }
 
 /// Which end began a connection.
@@ -97,11 +100,13 @@ impl Maps {
                 take($name)?.try_into().map_err(DatapathError::map($name))?
             };
         }
-        let (ports, port_entries) = mapped("PORTS", &mut take)?;
-        let (listeners, _) = mapped("LISTENERS", &mut take)?;
-        let (attempts, attempt_sets) = mapped("ATTEMPTS", &mut take)?;
-        let (flows, flow_sets) = mapped("FLOWS", &mut take)?;
-        let (outgoing, _) = mapped("OUTGOING", &mut take)?;
+        let mut unread = Vec::new();
+        let (ports, port_entries) = mapped(take("PORTS")?, "PORTS", &mut unread)?;
+        let (listeners, _) = mapped(take("LISTENERS")?, "LISTENERS", &mut unread)?;
+        let (attempts, attempt_sets) = mapped(take("ATTEMPTS")?, "ATTEMPTS", &mut unread)?;
+        let (flows, flow_sets) = mapped(take("FLOWS")?, "FLOWS", &mut unread)?;
+        let (outgoing, _) = mapped(take("OUTGOING")?, "OUTGOING", &mut unread)?;
+        let taken = take("TAKEN")?;
         if port_entries != 2 * PORT_ENTRIES {
             return Err(DatapathError::NoMap("PORTS of the expected size".into()));
         }
@@ -115,11 +120,12 @@ impl Maps {
             flow_sets,
             grants: max_entries("GRANTS", &grants)?,
             connections: max_entries("CONNECTIONS", &connections)?,
-            taken: max_entries("TAKEN", &take("TAKEN")?)?,
+            taken: max_entries("TAKEN", &taken)?,
             scans: max_entries("SCANS", &scans)?,
             rules: max_entries("EDGES", &edges)?,
             cpus: completions.len() / RING_EVENTS,
         };
+        unread.push(taken);
         Ok(Self {
             control: typed!("CONTROL"),
             rules: typed!("RULES"),
@@ -137,6 +143,7 @@ impl Maps {
             flows,
             outgoing,
             destinations: typed!("DESTINATIONS"),
+            protocols: typed!("PROTOCOLS"),
             scans: scans.try_into().map_err(DatapathError::map("SCANS"))?,
             grants: grants.try_into().map_err(DatapathError::map("GRANTS"))?,
             grant_sources: typed!("GRANT_SOURCES"),
@@ -147,6 +154,7 @@ impl Maps {
             drops: typed!("DROPS"),
             openings: typed!("OPENINGS"),
             sizes,
+            _unread: unread,
         })
     }
 
@@ -270,11 +278,12 @@ pub(super) fn perf_events(map: Map) -> Result<PerfEventArray<MapData>, DatapathE
     map.try_into().map_err(DatapathError::map("EVENTS"))
 }
 
+/// The map as memory, and its number of elements. The map itself goes to `unread`.
 fn mapped<T: super::mapped::SharedElement>(
+    map: Map,
     name: &str,
-    take: &mut impl FnMut(&str) -> Result<Map, DatapathError>,
+    unread: &mut Vec<Map>,
 ) -> Result<(MappedArray<T>, u32), DatapathError> {
-    let map = take(name)?;
     let Map::Array(data) = &map else {
         return Err(DatapathError::NoMap(name.to_owned()));
     };
@@ -285,6 +294,7 @@ fn mapped<T: super::mapped::SharedElement>(
     }
     let array = MappedArray::new(data.fd(), entries)
         .map_err(|source| DatapathError::Mmap { name: name.to_owned(), source })?;
+    unread.push(map);
     Ok((array, entries))
 }
 

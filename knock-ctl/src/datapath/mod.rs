@@ -3,6 +3,7 @@
 pub mod bpffs;
 mod change;
 mod counters;
+mod egress;
 mod error;
 mod grant_table;
 mod mapped;
@@ -16,6 +17,7 @@ mod write;
 
 pub use change::Unconfirmed;
 pub use counters::PacketCounters;
+pub use egress::EgressHook;
 pub use error::DatapathError;
 pub use maps::{Begun, Maps, TableUse};
 pub use object::is_embedded;

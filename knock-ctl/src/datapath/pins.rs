@@ -11,7 +11,7 @@ use super::DatapathError;
 use super::bpffs::BPFFS;
 
 /// The pins of one network namespace and one layout of the maps:
-/// `/sys/fs/bpf/knock/net-INODE/vLAYOUT/{maps/NAME,links/INDEX}`.
+/// `/sys/fs/bpf/knock/net-INODE/vLAYOUT/{maps/NAME,links/INDEX,links/INDEX-egress}`.
 #[derive(Clone, Debug)]
 pub struct Pins {
     namespace: PathBuf,
@@ -46,6 +46,11 @@ impl Pins {
         self.links().join(interface_index.to_string())
     }
 
+    /// Where the link of the program on packets that leave is pinned, where it has one.
+    pub fn egress_link(&self, interface_index: u32) -> PathBuf {
+        self.links().join(format!("{interface_index}-egress"))
+    }
+
     /// Whether maps are pinned.
     pub fn exist(&self) -> bool {
         self.map("CONTROL").exists()
@@ -69,7 +74,7 @@ impl Pins {
         Ok(())
     }
 
-    /// Indices of the interfaces with a pinned link.
+    /// Indices of the interfaces with a pinned link of an XDP program.
     pub fn linked_interfaces(&self) -> Vec<u32> {
         let Ok(entries) = fs::read_dir(self.links()) else {
             return Vec::new();

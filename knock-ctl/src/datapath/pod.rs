@@ -50,4 +50,5 @@ shared! {
     TargetKey,
     TrustedKey,
     [u64; REASON_SLOTS],
+    [u64; 256],
 }

@@ -6,12 +6,13 @@ use std::path::Path;
 use aya::maps::{MapData, PerfEventArray};
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::xdp::{XdpLink, XdpMode};
-use aya::programs::{ProgramError, TestRun, TestRunOptions, Xdp};
+use aya::programs::{ProgramError, TestRun, TestRunOptions, Xdp, loaded_programs};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use knock_common::event::RING_EVENTS;
 use knock_common::hash::HashKey;
 use knock_common::rules::{Control, LAYOUT_VERSION, NO_RULES};
 
+use super::egress::{self, EgressHook};
 use super::maps::{Maps, perf_events};
 use super::object::object;
 use super::pins::Pins;
@@ -109,7 +110,6 @@ pub struct AttachedInterface {
 pub struct Program {
     variant: Variant,
     ebpf: Ebpf,
-    multi_buffer: bool,
 }
 
 /// The program for frames in one buffer, and that for several.
@@ -167,8 +167,7 @@ impl Program {
             }
         }
         let mut ebpf = loader.load(object(variant)?).map_err(Box::new)?;
-        let multi_buffer = load_program(&mut ebpf, MULTI_BUFFER).is_ok();
-        load_program(&mut ebpf, LINEAR)?;
+        egress::load(&mut ebpf)?;
         let mut maps =
             Maps::collect(|name| ebpf.take_map(name).ok_or_else(|| DatapathError::NoMap(name.to_owned())))?;
         if !exist {
@@ -182,14 +181,18 @@ impl Program {
                 hash_key,
             })?;
         }
-        Ok((Self { variant, ebpf, multi_buffer }, maps))
+        Ok((Self { variant, ebpf }, maps))
+    }
+
+    /// Attaches to packets that leave an interface, in the place of an earlier controller's program if there is one.
+    pub fn attach_egress(&mut self, index: u32, hook: EgressHook, pins: &Pins) -> Result<(), DatapathError> {
+        egress::attach(&mut self.ebpf, index, hook, pins)
     }
 
     /// Attaches to an interface that has no XDP program, and pins the link.
     pub fn attach(&mut self, index: u32, mode: Mode, pins: &Pins) -> Result<(), DatapathError> {
         // A generic program sees frames made linear; natively, what takes frames in several buffers goes on more drivers.
-        let names: &[&str] =
-            if mode == Mode::Native && self.multi_buffer { &[MULTI_BUFFER, LINEAR] } else { &[LINEAR] };
+        let names: &[&str] = if mode == Mode::Native { &[MULTI_BUFFER, LINEAR] } else { &[LINEAR] };
         let mut result = Err(DatapathError::NoProgram);
         for name in names {
             result = self.attach_one(name, index, mode, pins);
@@ -201,7 +204,7 @@ impl Program {
     }
 
     fn attach_one(&mut self, name: &str, index: u32, mode: Mode, pins: &Pins) -> Result<(), DatapathError> {
-        let program = xdp(&mut self.ebpf, name)?;
+        let program = self.loaded(name)?;
         let id = program.attach_to_if_index(index, mode.xdp_mode()).map_err(Box::new)?;
         let link = program.take_link(id).map_err(Box::new)?;
         // A link of the old kind, which can't be pinned, detaches as it is dropped here.
@@ -217,25 +220,34 @@ impl Program {
     /// Puts this program in the place of the one that an earlier controller attached, from one packet to the next.
     pub fn take_over(&mut self, index: u32, pins: &Pins) -> Result<(), DatapathError> {
         let path = pins.link(index);
-        let mut result = Err(DatapathError::NoProgram);
+        let link = FdLink::from(open_link(&path)?);
         // The kernel replaces a program only by one of its kind.
-        for name in [MULTI_BUFFER, LINEAR] {
-            if name == MULTI_BUFFER && !self.multi_buffer {
-                continue;
-            }
-            let link = XdpLink::try_from(FdLink::from(open_link(&path)?))
-                .map_err(|error| DatapathError::Link(format!("{}: {error}", path.display())))?;
-            let program = xdp(&mut self.ebpf, name)?;
-            // Only the pin holds it: with the pin it goes.
-            result = program
-                .attach_to_link(link)
-                .and_then(|id| program.take_link(id).map(drop))
-                .map_err(|error| DatapathError::Program(Box::new(error)));
-            if result.is_ok() {
-                break;
-            }
+        let failed = |error| DatapathError::Link(format!("{}: {error}", path.display()));
+        let attached = link.info().map_err(failed)?.program_id();
+        let name = if is_named(attached, MULTI_BUFFER) { MULTI_BUFFER } else { LINEAR };
+        let link = XdpLink::try_from(link).map_err(failed)?;
+        let program = self.loaded(name)?;
+        let id = program.attach_to_link(link).map_err(Box::new)?;
+        // Only the pin holds it: with the pin it goes.
+        drop(program.take_link(id).map_err(Box::new)?);
+        Ok(())
+    }
+
+    /// Loads every program, also those that are not going to be attached.
+    pub fn load_all(&mut self) -> Result<(), DatapathError> {
+        for name in [LINEAR, MULTI_BUFFER] {
+            self.loaded(name)?;
         }
-        result
+        Ok(())
+    }
+
+    /// The XDP program of this name. It is loaded once it is needed: that takes the verifier a second.
+    fn loaded(&mut self, name: &str) -> Result<&mut Xdp, DatapathError> {
+        let program = xdp(&mut self.ebpf, name)?;
+        if program.fd().is_err() {
+            program.load().map_err(Box::new)?;
+        }
+        Ok(program)
     }
 
     pub fn take_perf_events(&mut self) -> Result<PerfEventArray<MapData>, DatapathError> {
@@ -262,14 +274,22 @@ impl Program {
 
     fn test_run_of(&mut self, name: &str, frame: &[u8], repeat: u32) -> Result<(u32, u32), DatapathError> {
         let mut out = vec![0; frame.len() + 512];
-        let program = xdp(&mut self.ebpf, name)?;
+        let program = self.loaded(name)?;
         let options =
             TestRunOptions { data_in: Some(frame), data_out: Some(&mut out), repeat, ..Default::default() };
         let result = program.test_run(options).map_err(Box::new)?;
         Ok((result.return_value, result.duration.as_nanos() as u32))
     }
 
-    /// Instructions that the verifier looked at, for each program.
+    /// Shows the program on packets that leave a frame, without any interface.
+    pub fn test_run_egress(&mut self, frame: &[u8]) -> Result<u32, DatapathError> {
+        let mut out = vec![0; frame.len() + 512];
+        let options = TestRunOptions { data_in: Some(frame), data_out: Some(&mut out), ..Default::default() };
+        let result = egress::program(&mut self.ebpf)?.test_run(options).map_err(Box::new)?;
+        Ok(result.return_value)
+    }
+
+    /// Instructions that the verifier looked at, for each program that is loaded.
     pub fn verified_instructions(&self) -> Vec<(String, u32)> {
         let count = |program: &aya::programs::Program| program.info().ok()?.verified_instruction_count();
         self.ebpf.programs().filter_map(|(name, program)| Some((name.to_owned(), count(program)?))).collect()
@@ -282,20 +302,27 @@ pub fn attached(pins: &Pins, index: u32) -> Option<AttachedInterface> {
     Some(AttachedInterface { index, program_id: info.program_id() })
 }
 
-/// Takes the filter off one interface.
+/// Takes the filter off one interface, or what of it is there.
 pub fn detach(pins: &Pins, index: u32) -> Result<(), DatapathError> {
+    egress::detach(pins, index)?;
     let path = pins.link(index);
+    if !path.exists() {
+        return Ok(());
+    }
     let link = open_link(&path)?;
     drop(link.unpin().map_err(DatapathError::io(&path))?);
     Ok(())
 }
 
-fn open_link(path: &Path) -> Result<PinnedLink, DatapathError> {
+pub(super) fn open_link(path: &Path) -> Result<PinnedLink, DatapathError> {
     PinnedLink::from_pin(path).map_err(|error| DatapathError::Link(format!("{}: {error}", path.display())))
 }
 
-fn load_program(ebpf: &mut Ebpf, name: &str) -> Result<(), DatapathError> {
-    xdp(ebpf, name)?.load().map_err(|error| DatapathError::Program(Box::new(error)))
+/// Whether the loaded program of this number has this name.
+fn is_named(program_id: u32, name: &str) -> bool {
+    loaded_programs()
+        .filter_map(Result::ok)
+        .any(|program| program.id() == program_id && program.name_as_str() == Some(name))
 }
 
 fn xdp<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp, DatapathError> {

@@ -12,11 +12,11 @@ use knock_common::scanner::{Scan, ScannedKey};
 use crate::rules::Compiled;
 
 /// Least number of entries in each map of rules, so that rules can grow without making the tables anew.
-const RULE_ENTRIES_LEAST: u32 = 16_384;
+const RULE_ENTRIES_LEAST: u32 = 4096;
 /// Sources whose connections can be counted, where the first rules limit nobody's: later rules may.
 const CONNECTIONS_LEAST: u32 = 256;
 /// Knocks on ports that a sequence has more than once: those of many clients at a time.
-const KNOCKS_REMEMBERED: u32 = 8192;
+const KNOCKS_REMEMBERED: u32 = 4096;
 /// Sources whose hits on closed ports are counted, where the first rules hold scanners, and where they don't but later ones
 /// may.
 const SCANS: u32 = 16_384;

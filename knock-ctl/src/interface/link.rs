@@ -89,6 +89,13 @@ pub fn attached_programs(index: u32) -> Result<Vec<XdpProgram>, InterfaceError> 
     Ok(get(request, &format!("with index {index}"))?.programs)
 }
 
+/// Whether any interface has the one with this index as its master.
+pub(super) fn has_members(index: u32) -> Result<bool, InterfaceError> {
+    let request = RouteNetlinkMessage::GetLink(LinkMessage::default());
+    let links: Vec<Link> = ask(NETLINK_ROUTE, Scope::All, request).map_err(InterfaceError::Links)?;
+    Ok(links.iter().any(|link| link.master == Some(index)))
+}
+
 fn get(request: LinkMessage, name: &str) -> Result<Link, InterfaceError> {
     let replies: Vec<Link> = ask(NETLINK_ROUTE, Scope::One, RouteNetlinkMessage::GetLink(request)).map_err(
         |error| match error {

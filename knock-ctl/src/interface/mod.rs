@@ -6,15 +6,19 @@
 mod address_watch;
 mod addresses;
 mod ethtool;
+mod forwarding;
 mod link;
 mod name;
 mod route;
 
 pub use address_watch::AddressWatch;
 pub use addresses::local_addresses;
+pub use forwarding::{Forwarding, forwarding};
 pub use link::{InterfaceFacts, Master, XdpMode, XdpProgram, attached_programs, describe};
 pub use name::{InterfaceName, InvalidName};
 pub use route::default_route_interface;
+
+use std::io;
 
 use crate::netlink::NetlinkError;
 
@@ -25,6 +29,10 @@ pub enum InterfaceError {
     NotFound(String),
     #[error("cannot look at interface {name}: {source}")]
     Link { name: String, source: NetlinkError },
+    #[error("cannot list the interfaces of this host: {0}")]
+    Links(#[source] NetlinkError),
+    #[error("cannot tell whether this host forwards: /proc/sys/{path}: {source}")]
+    Setting { path: String, source: io::Error },
     #[error("cannot list the addresses of this host: {0}")]
     Addresses(#[source] NetlinkError),
     #[error("cannot list the routes of this host: {0}")]

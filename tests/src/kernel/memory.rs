@@ -6,9 +6,11 @@ use aya::programs::Xdp;
 use knock_common::attempt::AttemptSet;
 use knock_common::flow::FlowSet;
 use knock_common::grant::{GRANTS_PER_SOURCE, SourceGrants};
+use knock_common::scanner::Scan;
 
 const ATTEMPT_WORDS: usize = size_of::<AttemptSet<u64>>() / 8;
 const FLOW_WORDS: usize = size_of::<FlowSet<u64>>() / 8;
+const SCAN_WORDS: usize = size_of::<Scan>() / 8;
 const GRANT_WORDS: usize = size_of::<SourceGrants>() / 8;
 /// Words of the source before its grants, and of each grant; its deadline is the first.
 const SOURCE_WORDS: usize = 2;
@@ -18,7 +20,8 @@ const _: () = assert!(GRANT_WORDS == SOURCE_WORDS + GRANTS_PER_SOURCE * ONE_GRAN
 
 pub(super) struct Memory {
     attempts: Array<MapData, [u64; ATTEMPT_WORDS]>,
-    flows: Array<MapData, [u64; FLOW_WORDS]>,
+    flows: [Array<MapData, [u64; FLOW_WORDS]>; 2],
+    scans: HashMap<MapData, [u64; 2], [u64; SCAN_WORDS]>,
     grants: HashMap<MapData, [u64; 2], [u64; GRANT_WORDS]>,
 }
 
@@ -36,7 +39,8 @@ impl Memory {
         };
         Self {
             attempts: map("ATTEMPTS").try_into().expect("an array of sets"),
-            flows: map("FLOWS").try_into().expect("an array of sets"),
+            flows: ["FLOWS", "OUTGOING"].map(|name| map(name).try_into().expect("an array of sets")),
+            scans: map("SCANS").try_into().expect("a hash map of scans"),
             grants: map("GRANTS").try_into().expect("a hash map of grants"),
         }
     }
@@ -45,8 +49,14 @@ impl Memory {
         for set in 0..self.attempts.len() {
             self.attempts.set(set, [0; ATTEMPT_WORDS], 0).expect("a set of attempts");
         }
-        for set in 0..self.flows.len() {
-            self.flows.set(set, [0; FLOW_WORDS], 0).expect("a set of flows");
+        for flows in &mut self.flows {
+            for set in 0..flows.len() {
+                flows.set(set, [0; FLOW_WORDS], 0).expect("a set of flows");
+            }
+        }
+        let scans: Vec<_> = self.scans.keys().collect::<Result<_, _>>().expect("scans can be listed");
+        for source in scans {
+            self.scans.remove(&source).expect("a source that hit closed ports");
         }
         for source in self.sources() {
             self.grants.remove(&source).expect("a source with grants");

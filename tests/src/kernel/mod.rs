@@ -40,6 +40,9 @@ pub struct KernelState {
     /// (source, door) -> deadline in milliseconds; `u64::MAX` is for ever.
     pub grants: BTreeMap<(IpAddr, usize), u64>,
     pub flows: usize,
+    pub outgoing: usize,
+    /// Sources that are held for scanning.
+    pub held: BTreeSet<IpAddr>,
 }
 
 /// What became of one frame.
@@ -63,6 +66,7 @@ impl KernelFilter {
         let key = HashKey([0x9e37_79b9_7f4a_7c15; KEY_WORDS]);
         let (mut program, mut maps) = Program::load(Variant::Plain, &sizes, key, None)?;
         maps.put_into_force(&compiled)?;
+        program.load_all()?;
         Ok(Self {
             multi_buffer: false,
             memory: Memory::of(program.ebpf_mut()),
@@ -108,16 +112,20 @@ impl KernelFilter {
         if let Parsed::Ip { source, content: Content::Segment(_), .. } = parse(frame) {
             self.sources.insert(source);
         }
-        // Early in a millisecond, so that it seldom ends too soon.
-        while now().nanoseconds() % 1_000_000 > 500_000 {
-            std::hint::spin_loop();
-        }
-        let before = now().milliseconds();
+        let before = early_in_a_millisecond();
         let (action, _) = self.run(frame);
         let after = now().milliseconds();
         let KernelOutcome { pass, reason } = self.outcome(action);
         let events = self.take_events();
         (before == after).then(|| (before, Outcome { pass, reason: reason.name(), events }))
+    }
+
+    /// Shows the program a frame that leaves this machine, and returns the millisecond in which that was. `None`: as for
+    /// [`KernelFilter::packet`].
+    pub fn leaving(&mut self, frame: &[u8]) -> Option<u64> {
+        let before = early_in_a_millisecond();
+        self.program.test_run_egress(frame).expect("the program runs");
+        (now().milliseconds() == before).then_some(before)
     }
 
     /// What is not over at `now_ms`.
@@ -141,7 +149,14 @@ impl KernelFilter {
             }
         }
         let attempts = self.maps.attempts_use(now).expect("rules can be read").used;
-        KernelState { attempts, grants, flows: self.maps.flows_use(now).used }
+        let held = self.maps.held(now).expect("held sources can be read");
+        KernelState {
+            attempts,
+            grants,
+            flows: self.maps.flows_use(now).used,
+            outgoing: self.maps.outgoing_use(now).used,
+            held: held.into_iter().map(|(source, _)| source.to_ip()).collect(),
+        }
     }
 
     /// Completions since the last call, in the order of each CPU.
@@ -203,6 +218,14 @@ impl KernelFilter {
         let grants = self.maps.grants_of(source).expect("grants can be read");
         grants.is_some_and(|grants| grants.all().iter().any(|grant| !grant.deadline().passed(now)))
     }
+}
+
+/// Waits until a millisecond has just begun, so that it seldom ends too soon, and returns which.
+fn early_in_a_millisecond() -> u64 {
+    while now().nanoseconds() % 1_000_000 > 500_000 {
+        std::hint::spin_loop();
+    }
+    now().milliseconds()
 }
 
 /// CLOCK_BOOTTIME, the clock of grants and attempts.

@@ -49,6 +49,11 @@ impl Machine {
         Ipv6Addr::new(0xfd00, 0x77, 0, 0, 0, 0, 0, self.number().into()).into()
     }
 
+    /// Its address of the same family as `other`.
+    pub fn of_family(self, other: IpAddr) -> IpAddr {
+        if other.is_ipv4() { self.v4() } else { self.v6() }
+    }
+
     /// The server's is the destination, the client's the source of every frame that [`crate::packet::Frame`] builds.
     pub fn mac(self) -> [u8; 6] {
         match self {
@@ -179,6 +184,7 @@ impl Lab {
     fn lay_wire(&self, queues: u32) -> Result<()> {
         let wire = &self.wire;
         wire.ip("link add hub type bridge ageing_time 0 mcast_snooping 0 stp_state 0 forward_delay 0")?;
+        wire.let_bridges_pass_everything()?;
         wire.ip("link set hub up")?;
         for machine in Machine::ALL {
             let namespace = self.namespace(machine);

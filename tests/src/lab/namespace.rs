@@ -5,6 +5,7 @@ use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::{self, File};
+use std::path::Path;
 use std::process::Command;
 use std::thread;
 
@@ -32,6 +33,19 @@ impl Namespace {
             anyhow::Ok(())
         })??;
         Ok(namespace)
+    }
+
+    /// Where the kernel's firewall looks into bridged frames, it drops what lies about itself.
+    pub(super) fn let_bridges_pass_everything(&self) -> Result<()> {
+        self.enter(|| {
+            for family in ["ip", "ip6", "arp"] {
+                let path = format!("/proc/sys/net/bridge/bridge-nf-call-{family}tables");
+                if Path::new(&path).exists() {
+                    fs::write(&path, "0").with_context(|| format!("writing {path}"))?;
+                }
+            }
+            Ok(())
+        })?
     }
 
     pub(super) fn name(&self) -> &str {

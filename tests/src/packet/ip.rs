@@ -138,8 +138,8 @@ pub(super) fn extension(number: u8, length: usize) -> Vec<u8> {
         }
     };
     if matches!(number, numbers::HOP_BY_HOP | numbers::DESTINATION_OPTIONS) {
-        // One PadN option over the rest, so that kernels accept the header too.
-        bytes[2] = 1;
+        // One option over the rest, so that kernels accept the header too; they don't accept as much padding.
+        bytes[2] = numbers::UNKNOWN_OPTION;
         bytes[3] = (length - 4).min(255) as u8;
     }
     bytes

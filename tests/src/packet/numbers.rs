@@ -39,3 +39,6 @@ pub const SCTP: u8 = 132;
 pub const MOBILITY: u8 = 135;
 pub const HOST_IDENTITY: u8 = 139;
 pub const SHIM6: u8 = 140;
+
+/// An IPv6 option that a node skips when it does not know it (RFC 4727, 3.3).
+pub const UNKNOWN_OPTION: u8 = 0x1e;

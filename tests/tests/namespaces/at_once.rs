@@ -7,8 +7,6 @@ use std::time::Duration;
 use knock_tests::lab::{INTERFACE, Lab, Machine, RawSocket, privileged};
 use knock_tests::packet::Frame;
 use knock_tests::packet::numbers::{ACK, SYN};
-use nix::sched::{CpuSet, sched_setaffinity};
-use nix::unistd::Pid;
 
 use crate::site::*;
 
@@ -176,11 +174,4 @@ fn speak_as(site: &Site, address: IpAddr, server: IpAddr) {
     let (server, address) = (server.to_string(), address.to_string());
     let words = ["ip", "route", "replace", &server, "dev", INTERFACE, "src", &address];
     site.run(Machine::Client, &words);
-}
-
-/// The lab's wire keeps the order of what one CPU sends: whatever this thread starts from now on stays on one.
-fn keep_order_on_the_wire() {
-    let mut one = CpuSet::new();
-    one.set(0).unwrap();
-    sched_setaffinity(Pid::from_raw(0), &one).unwrap();
 }

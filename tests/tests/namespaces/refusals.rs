@@ -105,6 +105,87 @@ fn an_interface_with_a_program_of_somebody_else() {
     assert!(site.is_without_filter());
 }
 
+/// What `attach` says of a machine that forwards, and `check` warns of.
+#[track_caller]
+fn closes_for_others(site: &Site, interface: &str, how: &str) {
+    let expected = format!(
+        "this machine forwards packets for others ({how}), and policy = \"drop\" without \"destinations\" would drop those \
+         too; write destinations = [\"local\"]"
+    );
+    let (path, program) = (site.config(), program());
+    let error = failed(&attach(site, interface, text(&path)));
+    assert!(error.contains(&format!("{}:3:1: {expected}", text(&path))), "{error}");
+    assert!(error.contains("Docker"), "{error}");
+    assert!(site.is_without_filter() && !site.runtime_directory().exists());
+    let check = |arguments: &[&str]| {
+        let words = [&[text(&program), "check", text(&path)], arguments].concat();
+        site.lab.run_in(Machine::Server, &words).unwrap()
+    };
+    let warnings = String::from_utf8(check(&[]).stderr).unwrap();
+    assert!(warnings.contains(&format!("warning: {}:3:1: {expected}", text(&path))), "{warnings}");
+    assert_eq!(String::from_utf8(check(&["--offline"]).stderr).unwrap(), "");
+}
+
+/// Says that the interface is to be filtered.
+fn closed_machine(interface: &str, destinations: &str) -> String {
+    format!(
+        "[filter]\ninterfaces = [\"{interface}\"]\npolicy = \"drop\"\ndestinations = [{destinations}]\n\
+         [doors.ssh]\nsequence = [41207, 5481, 60122]\nopens = [\"22/tcp\"]\n"
+    )
+}
+
+#[test]
+fn a_closed_machine_that_routes_for_others() {
+    if !privileged() {
+        return;
+    }
+    let site = Site::new(&closed_machine(INTERFACE, ""));
+    let set = |setting: &str, value: &str| {
+        site.run(Machine::Server, &["sh", "-c", &format!("echo {value} > /proc/sys/net/{setting}")]);
+    };
+    for setting in ["ipv4/ip_forward", "ipv6/conf/all/forwarding", "ipv4/conf/eth0/forwarding"] {
+        set(setting, "1");
+        closes_for_others(&site, INTERFACE, &format!("net.{} = 1", setting.replace('/', ".")));
+        set(setting, "0");
+    }
+    let controller = site.attach(&[]);
+    assert_eq!(site.status()["policy"], "drop");
+    drop(controller);
+    site.knock_ctl(&["detach"]);
+
+    set("ipv4/ip_forward", "1");
+    site.configure(&closed_machine(INTERFACE, "\"local\""));
+    let _controller = site.attach(&[]);
+    assert_eq!(site.status()["policy"], "drop");
+}
+
+#[test]
+fn a_closed_machine_that_bridges_for_others() {
+    if !privileged() {
+        return;
+    }
+    let site = Site::new(&closed_machine("port0", ""));
+    for arguments in ["link add port0 type veth peer name guest0", "link add bridge0 type bridge"] {
+        let words: Vec<&str> = ["ip"].into_iter().chain(arguments.split(' ')).collect();
+        site.run(Machine::Server, &words);
+    }
+    site.run(Machine::Server, &["ip", "link", "set", "port0", "master", "bridge0"]);
+    closes_for_others(&site, "port0", "port0 is a port of a bridge");
+    site.configure(&closed_machine("bridge0", ""));
+    closes_for_others(&site, "bridge0", "bridge0 is a bridge with ports");
+    // Other interfaces of the same machine have nothing to do with it.
+    site.configure(&closed_machine(INTERFACE, ""));
+    drop(site.attach(&[]));
+    site.run(Machine::Server, &["ip", "link", "set", "port0", "nomaster"]);
+    site.configure(&closed_machine("bridge0", ""));
+    let output = site.knock_ctl(&["check", text(&site.config())]);
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "",
+        "a bridge without ports is an interface like any other"
+    );
+}
+
 #[test]
 fn a_second_controller() {
     if !privileged() {

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
+use knock_common::address::Address;
 use knock_common::grant::SourceGrants;
 use knock_common::rules::RuleOption;
 use knock_common::time::Boottime;
@@ -20,8 +21,8 @@ use crate::datapath::{Pins, TableUse, attached};
 use crate::interface::{XdpMode, attached_programs};
 use crate::runtime::{ConfigState, RuntimeDirectory, running_controller};
 use report::{
-    ConfigReport, ControllerReport, CountersReport, DoorReport, InterfaceReport, Lapsed, StatusReport,
-    TableReport, TablesReport,
+    ConfigReport, ControllerReport, CountersReport, DoorReport, HeldReport, InterfaceReport, Lapsed,
+    StatusReport, TableReport, TablesReport,
 };
 
 /// Shows whether the filter is attached, under which rules, and how full it is
@@ -74,10 +75,12 @@ fn look_at(filter: &Filter) -> anyhow::Result<StatusReport> {
         enforce,
         config: state.as_ref().map(|state| config_report(&state.config)),
         doors: doors.collect(),
+        held: maps.held(now)?.into_iter().map(|(source, until)| held(source, until, now)).collect(),
         tables: TablesReport {
             grants: TableReport { used: grants, max: sizes.grants as usize },
             attempts: table(maps.attempts_use(now)?),
             flows: table(maps.flows_use(now)),
+            outgoing: table(maps.outgoing_use(now)),
         },
         counters: CountersReport::new(&maps.counters()?),
     })
@@ -108,6 +111,11 @@ fn valid_grants(sources: &[SourceGrants], now: Boottime) -> usize {
     grants.filter(|grant| !grant.deadline().passed(now)).count()
 }
 
+fn held(source: Address, until: Boottime, now: Boottime) -> HeldReport {
+    let expires_in_ms = until.milliseconds().saturating_sub(now.milliseconds());
+    HeldReport { address: source.to_ip(), expires_in_ms }
+}
+
 fn table(table: TableUse) -> TableReport {
     TableReport { used: table.used, max: table.max }
 }
@@ -131,7 +139,6 @@ mod tests {
     use std::fs;
     use std::sync::atomic::AtomicU64;
 
-    use knock_common::address::Address;
     use knock_common::grant::{Granted, GrantedBy};
     use knock_common::search::Search;
     use knock_common::time::Deadline;

@@ -1,5 +1,6 @@
 //! What `status` tells, as `--json` has it.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -22,6 +23,8 @@ pub(super) struct StatusReport {
     pub(super) enforce: Option<bool>,
     pub(super) config: Option<ConfigReport>,
     pub(super) doors: Vec<DoorReport>,
+    /// Sources that are held for scanning.
+    pub(super) held: Vec<HeldReport>,
     pub(super) tables: TablesReport,
     pub(super) counters: CountersReport,
 }
@@ -33,6 +36,12 @@ pub(super) enum Lapsed {
     ToRulesBefore,
     /// There were none before it.
     ToNothing,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct HeldReport {
+    pub(super) address: IpAddr,
+    pub(super) expires_in_ms: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -71,7 +80,10 @@ pub(super) struct TablesReport {
     /// Pairs of source and door; the table has room for `max` sources.
     pub(super) grants: TableReport,
     pub(super) attempts: TableReport,
+    /// Accepted connections.
     pub(super) flows: TableReport,
+    /// What this machine began.
+    pub(super) outgoing: TableReport,
 }
 
 #[derive(Debug, Serialize)]
@@ -124,7 +136,8 @@ impl StatusReport {
             enforce: None,
             config: None,
             doors: Vec::new(),
-            tables: TablesReport { grants: empty(), attempts: empty(), flows: empty() },
+            held: Vec::new(),
+            tables: TablesReport { grants: empty(), attempts: empty(), flows: empty(), outgoing: empty() },
             counters: CountersReport::new(&PacketCounters::new()),
         }
     }
@@ -191,10 +204,12 @@ pub(super) mod tests {
                 DoorReport { name: "ssh".into(), steps: 3, opens: vec!["22/tcp".into()], opened: 4 },
                 DoorReport { name: "gate".into(), steps: 4, opens: Vec::new(), opened: 0 },
             ],
+            held: vec![HeldReport { address: [203, 0, 113, 9].into(), expires_in_ms: 599_000 }],
             tables: TablesReport {
                 grants: TableReport { used: 1, max: 65_536 },
                 attempts: TableReport { used: 7, max: 2_097_152 },
                 flows: TableReport { used: 0, max: 262_144 },
+                outgoing: TableReport { used: 3, max: 262_144 },
             },
             counters: CountersReport::new(&PacketCounters::from(counters)),
         }
@@ -225,7 +240,9 @@ pub(super) mod tests {
             "doors": [{ "name": "ssh", "steps": 3, "opens": ["22/tcp"], "opened": 4 },
                       { "name": "gate", "steps": 4, "opens": [], "opened": 0 }],
             "tables": { "grants": { "used": 1, "max": 65_536 }, "attempts": { "used": 7, "max": 2_097_152 },
-                        "flows": { "used": 0, "max": 262_144 } },
+                        "flows": { "used": 0, "max": 262_144 },
+                        "outgoing": { "used": 3, "max": 262_144 } },
+            "held": [{ "address": "203.0.113.9", "expires_in_ms": 599_000 }],
             "counters": { "pass": 1234, "drop": 99, "by_reason":
                 by_reason(json!({ "public": 1200, "would_drop": 34, "no_grant": 98, "malformed": 1 })) },
         });

@@ -5,7 +5,7 @@ use std::time::Duration;
 use knock_common::reason::Verdict;
 
 use super::report::{
-    Attachment, ConfigReport, CountersReport, InterfaceReport, Lapsed, StatusReport, TablesReport,
+    Attachment, ConfigReport, CountersReport, HeldReport, InterfaceReport, Lapsed, StatusReport, TablesReport,
 };
 use crate::cli::output;
 use crate::config::duration::format_duration;
@@ -23,9 +23,14 @@ impl StatusReport {
             text += &output::table(["DOOR", "STEPS", "OPENS", "OPENED"], rows);
         }
         if self.has_filter() {
-            let TablesReport { grants, attempts, flows } = &self.tables;
+            let TablesReport { grants, attempts, flows, outgoing } = &self.tables;
             // A source can hold several grants.
-            let tables = [("grants", grants, " sources"), ("attempts", attempts, ""), ("flows", flows, "")];
+            let tables = [
+                ("grants", grants, " sources"),
+                ("attempts", attempts, ""),
+                ("flows", flows, ""),
+                ("outgoing", outgoing, ""),
+            ];
             let rows = tables.map(|(name, table, unit)| {
                 [name.to_owned(), table.used.to_string(), format!("{}{unit}", table.max)]
             });
@@ -57,6 +62,7 @@ impl StatusReport {
             lines.push(("Enforced", "no: nothing is dropped, what would be is counted".to_owned()));
         }
         lines.extend(self.config.iter().map(|config| ("Config", loaded(config))));
+        lines.extend(self.held.iter().map(|held| ("Held", until_released(held))));
         if self.has_filter() {
             lines.push(("Packets", packets(&self.counters)));
         }
@@ -91,6 +97,11 @@ impl StatusReport {
 fn on(interface: &InterfaceReport) -> String {
     let InterfaceReport { name, index, mode, program_id } = interface;
     format!("{name} (index {index}), {mode}, program {program_id}")
+}
+
+fn until_released(held: &HeldReport) -> String {
+    let left = Duration::from_secs(held.expires_in_ms.div_ceil(1000));
+    format!("{} for scanning, for {}", held.address, format_duration(left))
 }
 
 fn loaded(config: &ConfigReport) -> String {
@@ -128,6 +139,7 @@ Attached    eth0 (index 2), native, program 41
 Controller  process 812
 Policy      pass
 Config      /etc/knock/knock.toml, loaded 2026-11-21T06:37:00Z
+Held        203.0.113.9 for scanning, for 599s
 Packets     1234 passed (public 1200, would_drop 34), 99 dropped (malformed 1, no_grant 98)
 
 DOOR  STEPS  OPENS   OPENED
@@ -138,6 +150,7 @@ TABLE     USED  ROOM FOR
 grants    1     65536 sources
 attempts  7     2097152
 flows     0     262144
+outgoing  3     262144
 ";
         assert_eq!(report().to_text(), expected);
     }

@@ -13,7 +13,7 @@ fn refused_in_door(line: &str, expected: &str) {
     refused(&format!("[doors.ssh]\n{sequence}\n{opens}\n{line}\n"), &[&format!("4:{expected}")]);
 }
 
-fn refused_in(section: &str, line: &str, expected: &str) {
+pub(super) fn refused_in(section: &str, line: &str, expected: &str) {
     refused(&format!("[{section}]\n{line}\n"), &[&format!("2:{expected}")]);
 }
 
@@ -239,75 +239,6 @@ fn values_of_the_wrong_kind_say_what_belongs_there() {
         &[
             "1:12: include: \"**\" is not taken: it would search whole trees; write a path such as \"/etc/knock/doors.d/*.toml\"",
         ],
-    );
-}
-
-#[test]
-fn protocols_with_ports_or_always_let_in_need_no_entry() {
-    let ports = "leave it out, and name ports in \"public\" or in the \"opens\" of a door";
-    let passes = "leave it out; ping = false drops echo requests";
-    let all = "igmp, ipip, dccp, ipv6, rsvp, gre, esp, ah, eigrp, ospf, etherip, pim, ipcomp, vrrp, l2tp, sctp, udplite, \
-               mpls-in-ip";
-    let anyway = "passes anyway, and needs no entry here";
-    for (entry, expected) in [
-        ("\"tcp\"", format!("tcp is judged by its ports, and needs no entry here; {ports}")),
-        ("17", format!("udp is judged by its ports, and needs no entry here; {ports}")),
-        ("\"ICMP\"", format!("icmp {anyway}; {passes}")),
-        ("\"ipv6-icmp\"", format!("icmpv6 {anyway}; {passes}")),
-        ("\"58\"", format!("icmpv6 {anyway}; {passes}")),
-        ("\"espp\"", "\"espp\" is no IP protocol that is known here; did you mean \"esp\"? Any protocol can be written as its number".to_owned()),
-        ("\"chaos-net\"", format!("\"chaos-net\" is no IP protocol that is known here; write its number, or one of {all}")),
-        ("256", "IP protocols are numbered from 0 to 255; write one of these numbers, or a name".to_owned()),
-        ("-1", "IP protocols are numbered from 0 to 255; write one of these numbers, or a name".to_owned()),
-        ("true", "this must be an IP protocol, not true or false; write its name or number, as in \"esp\" or 50".to_owned()),
-    ] {
-        refused_in("filter", &format!("protocols = [{entry}]"), &format!("14: protocols: {expected}"));
-    }
-}
-
-#[test]
-fn destinations_are_single_addresses() {
-    let local = ", or \"local\" for this machine's own addresses";
-    for (entry, expected) in [
-        (
-            "\"192.0.2.0/24\"",
-            "\"192.0.2.0/24\" is not an address; write a single address, without a prefix length",
-        ),
-        (
-            "\"Local\"",
-            "\"Local\" is not an address; write one as in \"192.0.2.7\" or \"2001:db8::7\", not a host name",
-        ),
-        ("5", "this must be an address in quotes, not a number; write \"192.0.2.7\" or \"2001:db8::7\""),
-    ] {
-        let line = format!("destinations = [{entry}]");
-        refused_in("filter", &line, &format!("17: destinations: {expected}{local}"));
-    }
-    refused_in(
-        "filter",
-        "destinations = \"local\"",
-        "16: destinations: this must be a list, not a string; write [\"local\"]",
-    );
-}
-
-#[test]
-fn what_makes_a_scanner_is_bounded() {
-    let ports = "9: ports: this number is out of range; write a whole number from 1 to 1024";
-    refused_in("scanners", "ports = 0", ports);
-    refused_in("scanners", "ports = 1025", ports);
-    refused_in(
-        "scanners",
-        "within = 0",
-        "10: within: this duration is out of range; write one from 1ms to 1d",
-    );
-    refused_in(
-        "scanners",
-        "hold = \"500ms\"",
-        "8: hold: this duration is out of range; write one from 1s to 365d",
-    );
-    refused_in("scanners", "held = 5", "1: unknown key \"held\" in [scanners]; did you mean \"hold\"?");
-    refused(
-        "scanners = true\n",
-        &["1:1: scanners: this must be a section, not true or false; write [scanners] on a line of its own"],
     );
 }
 

@@ -1,6 +1,8 @@
 //! The whole way from text to configuration or errors.
 
 mod accepted;
+mod closed_machine;
+mod description;
 mod doors;
 mod errors;
 mod files;

@@ -75,55 +75,6 @@ fn a_file_without_effect_is_warned_of() {
 }
 
 #[test]
-fn settings_that_only_a_closed_machine_has_use_for_are_warned_of() {
-    let expected = |line, key| {
-        format!(
-            "knock.toml:{line}:1: \"{key}\" does nothing with policy = \"pass\": what it is about passes anyway; \
-             leave it out, or write policy = \"drop\""
-        )
-    };
-    let rest = "protected = [\"22/tcp\"]\n";
-    let set = "protocols = [\"esp\"]\nping = false\n";
-    assert_eq!(
-        warnings_of(&format!("[filter]\n{set}{rest}")),
-        [expected(2, "protocols"), expected(3, "ping")]
-    );
-    assert_eq!(warnings_of(&format!("[filter]\nprotocols = []\nping = true\n{rest}")), [""; 0]);
-    assert_eq!(
-        warnings_of(&format!("[filter]\npolicy = \"drop\"\npublic = [\"80/tcp\"]\n{set}{rest}")),
-        [""; 0]
-    );
-}
-
-#[test]
-fn a_machine_that_nobody_could_reach_is_warned_of() {
-    let expected = "knock.toml:2:1: with policy = \"drop\" nobody could connect to this machine: no port is public, no source \
-                    trusted, and no door opens a port; add a door: [doors.NAME] with a sequence and opens";
-    let with = |more: &str| warnings_of(&format!("[filter]\npolicy = \"drop\"\n{more}"));
-    let door = |effect| format!("[doors.a]\nsequence = [41207, 5481, 60122]\n{effect}\n");
-    for unreachable in ["", "protected = [\"22/tcp\"]\n", &door("start_command = \"x\"")] {
-        assert_eq!(with(unreachable), [expected], "{unreachable}");
-    }
-    for reachable in
-        ["public = [\"80/tcp\"]\n", "trusted = [\"192.0.2.0/24\"]\n", &door("opens = [\"22/tcp\"]")]
-    {
-        assert_eq!(with(reachable), [""; 0], "{reachable}");
-    }
-}
-
-#[test]
-fn a_sequence_as_long_as_a_scan_is_warned_of() {
-    let with = |ports: u32| {
-        let door = "[doors.a]\nsequence = [41207, \"5481/udp\", 60122, 41207]\nopens = [\"22/tcp\"]\n";
-        warnings_of(&format!("{door}[scanners]\nports = {ports}\n"))
-    };
-    let expected = "knock.toml:4:2: whoever knocks at door \"a\" hits 3 closed ports, and is held as a scanner; \
-                    write ports = 4 or more";
-    assert_eq!(with(3), [expected]);
-    assert_eq!(with(4), [""; 0]);
-}
-
-#[test]
 fn an_include_from_nowhere_is_warned_of() {
     let text = "include = [\"doors.d/*.toml\", \"doors.*/*.toml\"]\n[filter]\nprotected = [\"22/tcp\"]\n";
     let expected = "knock.toml:1:12: include: there is no directory /nonexistent/doors.d; \

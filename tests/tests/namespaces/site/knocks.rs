@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use knock_tests::lab::{Lab, Machine, RawSocket};
 use knock_tests::packet::Frame;
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
 
 /// One knock of a sequence.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Knock {
     Tcp(u16),
     Udp(u16),
@@ -38,4 +40,11 @@ pub fn knock_raw(socket: &RawSocket, from: IpAddr, to: IpAddr, sequence: &[Knock
         }
         socket.send(&knock.frame(from, to, 50_000 + number).build()).unwrap();
     }
+}
+
+/// The lab's wire keeps the order of what one CPU sends: whatever this thread starts from now on stays on one.
+pub fn keep_order_on_the_wire() {
+    let mut one = CpuSet::new();
+    one.set(0).unwrap();
+    sched_setaffinity(Pid::from_raw(0), &one).unwrap();
 }

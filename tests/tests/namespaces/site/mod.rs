@@ -6,13 +6,15 @@ mod knocks;
 mod service;
 mod ssh;
 mod tcp_counters;
+mod witness;
 
 pub use connection::{carries_data, connect, connect_within};
 pub use controller::Controller;
-pub use knocks::{Knock, knock_raw, stock_knock};
+pub use knocks::{Knock, keep_order_on_the_wire, knock_raw, stock_knock};
 pub use service::Service;
 pub use ssh::{SshSession, Sshd};
 pub use tcp_counters::TcpCounters;
+pub use witness::Witness;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -142,6 +144,11 @@ impl Site {
         PathBuf::from(format!("/sys/fs/bpf/knock/net-{}", self.inode))
     }
 
+    /// Where the controller keeps what it needs while the machine is up.
+    pub fn runtime_directory(&self) -> PathBuf {
+        PathBuf::from(format!("/run/knock/net-{}", self.inode))
+    }
+
     /// Neither a program nor a pin.
     pub fn is_without_filter(&self) -> bool {
         self.attached_mode(INTERFACE).is_none() && !self.pins().exists()
@@ -150,7 +157,7 @@ impl Site {
     fn forget(&self) {
         let inode = self.inode;
         // Most tests leave only some of these.
-        for path in [format!("/run/knock/net-{inode}"), self.pins().display().to_string()] {
+        for path in [self.runtime_directory(), self.pins()] {
             let _ = fs::remove_dir_all(path);
         }
         for suffix in ["", ".lock"] {

@@ -1,0 +1,86 @@
+use super::super::describe;
+use super::accepted;
+
+#[test]
+fn the_description_says_what_the_file_means_and_no_sequence() {
+    let text = r#"
+[filter]
+interfaces = ["eth0"]
+public = ["443/tcp", "80/tcp"]
+protected = ["8000-8100/tcp", "80/tcp"]
+trusted = ["192.0.2.0/24", { from = "198.51.100.1", to = ["9100/tcp"] }]
+established = "cut"
+[doors.ssh]
+sequence = [31207, "5481/udp", 60122]
+tcpflags = "syn"
+opens = ["22/tcp", "60000-60010/udp"]
+connections = 1
+run_as = "nobody"
+start_command = ["logger", "%IP%"]
+[doors.close]
+sequence = [31208]
+seq_timeout = "2m"
+revokes = ["ssh"]
+start_command = "echo\none"
+stop_command = "echo two"
+stop_command_6 = ""
+"#;
+    let expected = "\
+Filters: eth0.
+Closed: 22/tcp, 8000-8100/tcp, 60000-60010/udp. Other ports are left as they are.
+Always open: 443/tcp, 80/tcp.
+Need not knock: 192.0.2.0/24, 198.51.100.1/32 (only for 9100/tcp).
+
+Door ssh: 3 knocks within 10s, TCP flags syn.
+  Opens 22/tcp, 60000-60010/udp to the source for 30s, for 1 connection; connections made meanwhile end then.
+  Runs when it opens, [\"logger\", \"%IP%\"]
+  Commands run as nobody and are ended after 30s.
+
+Door close: 1 knock within 2m.
+  Takes from the source what it has by ssh.
+  Runs when it opens, by the shell: echo\\none
+  Runs 10s later for IPv4 sources, by the shell: echo two
+  Commands run as the controller's user and are ended after 30s.
+
+Kernel memory: at most 64 MiB for these limits.
+";
+    assert_eq!(describe::describe(&accepted(text).config, 64 << 20), expected);
+}
+
+#[test]
+fn the_description_of_a_machine_behind_the_filter_says_what_passes() {
+    let describe = |filter: &str| {
+        let text = format!("[filter]\npolicy = \"drop\"\n{filter}");
+        describe::describe(&accepted(&text).config, 64 << 20)
+    };
+    let expected = "\
+Filters: the interfaces that \"attach\" names.
+Only what is sent to this machine's own addresses, 203.0.113.5 is filtered.
+Closed: every port, but for those that are named below.
+Always open: 443/tcp.
+Passes too: connections that this machine begins, DHCP, ICMP except echo requests and the like, IGMP, ipip (4), 253.
+Need not knock: 192.0.2.0/24.
+Held: a source that hits 1 different closed port within 10s, for 10m; public ports are closed to it too.
+Kernel memory: at most 64 MiB for these limits.
+";
+    let text = r#"
+public = ["443/tcp"]
+protected = ["22/tcp"]
+trusted = ["192.0.2.0/24"]
+protocols = ["ipip", 253]
+ping = false
+destinations = ["local", "203.0.113.5"]
+[scanners]
+ports = 1
+include_public = true
+"#;
+    assert_eq!(describe(text), expected);
+    let expected = "\
+Filters: the interfaces that \"attach\" names.
+Closed: every port, but for those that are named below.
+Passes too: connections that this machine begins, DHCP, ICMP, IGMP.
+Held: a source that hits 20 different closed ports within 10s, for 10m; public ports stay open to it.
+Kernel memory: at most 64 MiB for these limits.
+";
+    assert_eq!(describe("[scanners]\n"), expected);
+}
