@@ -15,5 +15,6 @@ mod refusals;
 mod reload;
 mod scans;
 mod site;
+mod ssh;
 mod systems;
 mod without_controller;
