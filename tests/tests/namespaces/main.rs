@@ -10,6 +10,7 @@ mod established;
 mod evasion;
 mod exceptions;
 mod floods;
+mod forwarded;
 mod no_clue;
 mod refusals;
 mod reload;

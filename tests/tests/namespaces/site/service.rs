@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use knock_lab::Namespace;
 use knock_tests::lab::{Lab, Machine};
 
 /// Listens on a port over both families until the test's process ends.
@@ -15,8 +16,13 @@ pub struct Service {
 
 impl Service {
     pub fn start(lab: &Lab, port: u16) -> Self {
+        Self::start_on(lab.namespace(Machine::Server), port)
+    }
+
+    /// On another machine than the server.
+    pub fn start_on(machine: &Namespace, port: u16) -> Self {
         let at = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port);
-        let listener = lab.enter(Machine::Server, || TcpListener::bind(at)).unwrap().unwrap();
+        let listener = machine.enter(|| TcpListener::bind(at)).unwrap().unwrap();
         let accepted = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&accepted);
         thread::spawn(move || {
