@@ -226,7 +226,10 @@ impl Program {
         let attached = link.info().map_err(failed)?.program_id();
         let name = if is_named(attached, MULTI_BUFFER) { MULTI_BUFFER } else { LINEAR };
         let link = XdpLink::try_from(link).map_err(failed)?;
-        self.loaded(name)?.attach_to_link(link).map_err(Box::new)?;
+        let program = self.loaded(name)?;
+        let id = program.attach_to_link(link).map_err(Box::new)?;
+        // The pin alone is to keep the link, so that removing it detaches.
+        drop(program.take_link(id).map_err(Box::new)?);
         Ok(())
     }
 
