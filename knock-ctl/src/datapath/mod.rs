@@ -12,6 +12,7 @@ mod object;
 mod pins;
 mod pod;
 mod program;
+mod reach;
 mod sizes;
 mod write;
 

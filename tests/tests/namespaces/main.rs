@@ -10,6 +10,7 @@ mod doors;
 mod established;
 mod evasion;
 mod exceptions;
+mod lockout;
 mod no_clue;
 mod refusals;
 mod reload;
