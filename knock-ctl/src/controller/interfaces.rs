@@ -43,6 +43,16 @@ pub(super) fn described(names: &[InterfaceName]) -> Result<Vec<(&InterfaceName, 
     names.iter().map(|name| Ok((name, interface::describe(name)?))).collect()
 }
 
+/// Whether connections within this machine go by one of them.
+pub(super) fn have_loopback(facts: &[(&InterfaceName, InterfaceFacts)]) -> bool {
+    facts.iter().any(|(_, facts)| facts.loopback)
+}
+
+/// As [`described`], without those that are gone.
+pub(super) fn present(names: &[InterfaceName]) -> Vec<(&InterfaceName, InterfaceFacts)> {
+    names.iter().filter_map(|name| Some((name, interface::describe(name).ok()?))).collect()
+}
+
 /// Indices of the interfaces of the given names, all of `attached` without names.
 pub(super) fn indices(names: &[String], attached: &[u32]) -> Result<Vec<u32>> {
     if names.is_empty() {
@@ -250,6 +260,11 @@ impl InterfaceChanges {
             }
         }
         Ok(changes)
+    }
+
+    /// Whether the filter comes to some.
+    pub(super) fn attach_some(&self) -> bool {
+        !self.attach.is_empty()
     }
 
     /// A line for each interface that differs.

@@ -14,6 +14,7 @@ mod object;
 mod pins;
 mod pod;
 mod program;
+mod reach;
 mod sizes;
 mod write;
 

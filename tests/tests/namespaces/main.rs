@@ -13,6 +13,7 @@ mod evasion;
 mod exceptions;
 mod floods;
 mod forwarded;
+mod lockout;
 mod no_clue;
 mod refusals;
 mod reload;
