@@ -1,29 +1,18 @@
 //! What a machine needs of its own link: neighbours, and an address to begin with.
 
-use knock_tests::lab::{INTERFACE, Machine, privileged};
+use knock_tests::lab::{INTERFACE, Machine};
 use knock_tests::packet::Frame;
 
 use super::{FAMILIES, closed_site, dropped};
 use crate::site::*;
 
-#[test]
-fn neighbours_are_found_again_natively() {
-    neighbours_are_found_again("native");
-}
+in_each_mode!(neighbours_are_found_again, a_dhcp_servers_answers_arrive);
 
-#[test]
-fn neighbours_are_found_again_in_generic_mode() {
-    neighbours_are_found_again("generic");
-}
-
-fn neighbours_are_found_again(mode: &str) {
-    if !privileged() {
-        return;
-    }
+fn neighbours_are_found_again(mode: Mode) {
     let site = closed_site("ping = false", "");
     let lab = &site.lab;
     let _services = [Service::on(lab, Machine::Client, 8080), Service::start(lab, SSH)];
-    let _controller = site.attach(&["--mode", mode]);
+    let _controller = site.attach_in(mode);
     for address in FAMILIES {
         let (client, server) = (address(Machine::Client), address(Machine::Server));
         let forget = |machine| {
@@ -44,26 +33,13 @@ fn neighbours_are_found_again(mode: &str) {
     }
 }
 
-#[test]
-fn a_dhcp_servers_answers_arrive_natively() {
-    a_dhcp_servers_answers_arrive("native");
-}
-
-#[test]
-fn a_dhcp_servers_answers_arrive_in_generic_mode() {
-    a_dhcp_servers_answers_arrive("generic");
-}
-
 /// They come unasked, as far as the machine's flows tell: the question went to a broadcast or multicast address.
-fn a_dhcp_servers_answers_arrive(mode: &str) {
-    if !privileged() {
-        return;
-    }
+fn a_dhcp_servers_answers_arrive(mode: Mode) {
     let site = closed_site("", "");
     let lab = &site.lab;
     let link_local = "fe80::2".parse().unwrap();
     site.run(Machine::Client, &["ip", "address", "add", "fe80::2/64", "dev", INTERFACE, "nodad"]);
-    let _controller = site.attach(&["--mode", mode]);
+    let _controller = site.attach_in(mode);
     let socket = lab.raw_socket(Machine::Client).unwrap();
     keep_order_on_the_wire();
     for (from, to, ports) in [

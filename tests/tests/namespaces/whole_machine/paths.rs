@@ -4,35 +4,24 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::thread;
 
-use knock_tests::lab::{INTERFACE, Machine, privileged};
+use knock_tests::lab::{INTERFACE, Machine};
 
 use super::{FAMILIES, closed_site};
 use crate::site::*;
+
+in_each_mode!(of_packets_that_are_too_big, of_packets_that_have_gone_too_far);
 
 const PORT: u16 = 8080;
 
 /// Of the link behind the router; the least that IPv6 allows.
 const NARROW: u16 = 1280;
 
-#[test]
-fn of_packets_that_are_too_big_natively() {
-    of_packets_that_are_too_big("native");
-}
-
-#[test]
-fn of_packets_that_are_too_big_in_generic_mode() {
-    of_packets_that_are_too_big("generic");
-}
-
-fn of_packets_that_are_too_big(mode: &str) {
-    if !privileged() {
-        return;
-    }
+fn of_packets_that_are_too_big(mode: Mode) {
     let site = closed_site("", "");
     let lab = &site.lab;
     let far = far_away(&site);
     let _service = Service::on(lab, Machine::Client, PORT);
-    let _controller = site.attach(&["--mode", mode]);
+    let _controller = site.attach_in(mode);
     for to in far {
         let mut stream = connect(lab, Machine::Server, to, PORT).stream();
         let mut writer = stream.try_clone().unwrap();
@@ -49,23 +38,10 @@ fn of_packets_that_are_too_big(mode: &str) {
     }
 }
 
-#[test]
-fn of_packets_that_have_gone_too_far_natively() {
-    of_packets_that_have_gone_too_far("native");
-}
-
-#[test]
-fn of_packets_that_have_gone_too_far_in_generic_mode() {
-    of_packets_that_have_gone_too_far("generic");
-}
-
-fn of_packets_that_have_gone_too_far(mode: &str) {
-    if !privileged() {
-        return;
-    }
+fn of_packets_that_have_gone_too_far(mode: Mode) {
     let site = closed_site("", "");
     let far = far_away(&site);
-    let _controller = site.attach(&["--mode", mode]);
+    let _controller = site.attach_in(mode);
     for (address, to) in FAMILIES.into_iter().zip(far) {
         let to = to.to_string();
         // With datagrams, pings and SYNs.

@@ -2,31 +2,24 @@
 
 use std::net::IpAddr;
 
-use knock_tests::lab::{Machine, privileged};
+use knock_tests::lab::Machine;
 use knock_tests::packet::Frame;
 use knock_tests::packet::numbers::{ESP, SCTP};
 
 use super::{FAMILIES, closed_site, dropped};
 use crate::site::*;
 
-#[test]
-fn strangers_pings_are_answered_unless_forbidden_natively() {
-    strangers_pings_are_answered_unless_forbidden("native");
-}
+in_each_mode!(
+    strangers_pings_are_answered_unless_forbidden,
+    listed_protocols_pass,
+    an_audit_tells_what_would_be_dropped,
+);
 
-#[test]
-fn strangers_pings_are_answered_unless_forbidden_in_generic_mode() {
-    strangers_pings_are_answered_unless_forbidden("generic");
-}
-
-fn strangers_pings_are_answered_unless_forbidden(mode: &str) {
-    if !privileged() {
-        return;
-    }
+fn strangers_pings_are_answered_unless_forbidden(mode: Mode) {
     for allowed in [true, false] {
         let site = closed_site(&format!("ping = {allowed}"), "");
         let lab = &site.lab;
-        let _controller = site.attach(&["--mode", mode]);
+        let _controller = site.attach_in(mode);
         let ping = |from, to: IpAddr, wait: &str| {
             let words = ["ping", "-n", "-c", "1", "-W", wait, &to.to_string()];
             lab.run_in(from, &words).unwrap().status.success()
@@ -40,22 +33,9 @@ fn strangers_pings_are_answered_unless_forbidden(mode: &str) {
     }
 }
 
-#[test]
-fn listed_protocols_pass_natively() {
-    listed_protocols_pass("native");
-}
-
-#[test]
-fn listed_protocols_pass_in_generic_mode() {
-    listed_protocols_pass("generic");
-}
-
-fn listed_protocols_pass(mode: &str) {
-    if !privileged() {
-        return;
-    }
+fn listed_protocols_pass(mode: Mode) {
     let site = closed_site("protocols = [\"gre\", 50]", "");
-    let _controller = site.attach(&["--mode", mode]);
+    let _controller = site.attach_in(mode);
     let socket = site.lab.raw_socket(Machine::Stranger).unwrap();
     let counts = || ["other_protocol", "policy_drop"].map(|reason| site.counted(reason));
     for address in FAMILIES {
@@ -69,27 +49,14 @@ fn listed_protocols_pass(mode: &str) {
     }
 }
 
-#[test]
-fn an_audit_tells_what_would_be_dropped_natively() {
-    an_audit_tells_what_would_be_dropped("native");
-}
-
-#[test]
-fn an_audit_tells_what_would_be_dropped_in_generic_mode() {
-    an_audit_tells_what_would_be_dropped("generic");
-}
-
-fn an_audit_tells_what_would_be_dropped(mode: &str) {
-    if !privileged() {
-        return;
-    }
+fn an_audit_tells_what_would_be_dropped(mode: Mode) {
     let site = closed_site("public = [\"80/tcp\"]", "");
     let lab = &site.lab;
     let _services = [80, 8080, SSH].map(|port| Service::start(lab, port));
     for address in FAMILIES {
         echo_datagrams(lab, Machine::Server, address(Machine::Server), 4500);
     }
-    let _controller = site.attach(&["--mode", mode, "--audit"]);
+    let _controller = site.attach(&["--mode", mode.name(), "--audit"]);
     for address in FAMILIES {
         let server = address(Machine::Server);
         for port in [80, 8080, SSH] {

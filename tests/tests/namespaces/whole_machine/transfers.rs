@@ -5,28 +5,17 @@ use std::net::{IpAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-use knock_tests::lab::{Machine, privileged};
+use knock_tests::lab::Machine;
 
 use super::{FAMILIES, closed_site};
 use crate::site::*;
 
+in_each_mode!(none_is_lost);
+
 const PORT: u16 = 8080;
 
-#[test]
-fn none_is_lost_natively() {
-    none_is_lost("native");
-}
-
-#[test]
-fn none_is_lost_in_generic_mode() {
-    none_is_lost("generic");
-}
-
 /// Both ways over connections that either side has begun.
-fn none_is_lost(mode: &str) {
-    if !privileged() {
-        return;
-    }
+fn none_is_lost(mode: Mode) {
     let site = closed_site("", "");
     let lab = &site.lab;
     let _services = [Service::start(lab, PORT), Service::on(lab, Machine::Client, PORT)];
@@ -58,7 +47,7 @@ fn none_is_lost(mode: &str) {
             eventually(what, || progress().iter().zip(before).all(|(now, before)| *now > before + 1_000_000));
         };
         all_go_on("transfers begin");
-        let controller = site.attach(&["--mode", mode]);
+        let controller = site.attach_in(mode);
         all_go_on("transfers go on behind the filter");
         controller.kill();
         all_go_on("transfers go on without a controller");
