@@ -6,6 +6,7 @@ mod addresses;
 mod at_once;
 mod commands;
 mod doors;
+mod egress;
 mod established;
 mod evasion;
 mod exceptions;
