@@ -79,8 +79,10 @@ impl Doors {
             Some(event::EventKind::Refresh) => EventKind::Refresh,
             Some(event::EventKind::Close) => EventKind::Close,
             Some(event::EventKind::GrantRefused) => EventKind::GrantRefused,
+            Some(event::EventKind::SourceHeld) => EventKind::SourceHeld,
             other => panic!("an event of kind {other:?}"),
         };
-        Event { kind, source: event.source.to_ip(), door: self.index(event.door) }
+        let door = (kind != EventKind::SourceHeld).then(|| self.index(event.door));
+        Event { kind, source: event.source.to_ip(), door }
     }
 }

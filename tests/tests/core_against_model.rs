@@ -11,7 +11,7 @@ const PACKETS: usize = 400;
 
 /// A stream's rules; what rules of the program don't say yet is left out.
 fn without_destinations(rules: Rules) -> Rules {
-    Rules { destinations: Vec::new(), ..rules }
+    Rules { destinations: None, ..rules }
 }
 
 #[test]

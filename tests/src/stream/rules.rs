@@ -68,7 +68,7 @@ pub(super) fn random(random: &mut Rng) -> Rules {
         rules.trusted = vec![trusted(random)];
     }
     if chance(random, 15) {
-        rules.destinations = destinations().into_iter().step_by(2).collect();
+        rules.destinations = Some(destinations().into_iter().step_by(2).collect());
     }
     if chance(random, 30) {
         rules.listeners = [Port::tcp(3306), pick(random, &STEPS)].into();
