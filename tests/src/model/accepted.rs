@@ -1,13 +1,13 @@
 //! Connections that were accepted under a grant.
 
-use super::Memory;
 use super::flow::{self, FiveTuple, Flow, FlowState};
 use super::grant::{self, Grant};
 use super::parser::Segment;
 use super::rules::Rules;
+use super::{Memory, standing};
 
 /// Whether the packet that arrives belongs to a live accepted connection. A TCP packet of the client renews or ends it; a
-/// UDP one is part of it once this machine has answered, and only what this machine sends renews it.
+/// datagram is part of it once this machine has answered, and only what this machine sends renews it.
 pub(super) fn arrives(memory: &mut Memory, rules: &Rules, now_ms: u64, packet: &Segment) -> bool {
     let key = FiveTuple::of_arriving(packet);
     if packet.opens_connection() {
@@ -17,17 +17,25 @@ pub(super) fn arrives(memory: &mut Memory, rules: &Rules, now_ms: u64, packet: &
     if !packet.is_tcp() {
         return flow.state != FlowState::HalfOpen;
     }
-    flow.follow(rules.flow_lives, now_ms, packet);
-    spend_token(memory, now_ms, key);
+    let renewed = flow.follow(rules.flow_lives, now_ms, packet);
+    goes_on(memory, rules, now_ms, key, renewed);
     true
 }
 
 /// Whether the datagram that leaves belongs to a live accepted flow, which it then confirms or renews.
 pub(super) fn answers(memory: &mut Memory, rules: &Rules, now_ms: u64, key: FiveTuple) -> bool {
     let Some(flow) = flow::live(&mut memory.accepted, now_ms, &key) else { return false };
-    flow.live_on(now_ms, FlowState::Established, rules.flow_lives.udp_ms);
-    spend_token(memory, now_ms, key);
+    let renewed = flow.live_on(now_ms, FlowState::Established, rules.flow_lives.udp_ms);
+    goes_on(memory, rules, now_ms, key, renewed);
     true
+}
+
+/// This machine's FIN or RST: a flow stays half-open until the client's first packet, whatever happens here.
+pub(super) fn is_ended_here(memory: &mut Memory, rules: &Rules, now_ms: u64, key: FiveTuple) {
+    let flow = flow::live(&mut memory.accepted, now_ms, &key);
+    if let Some(flow) = flow.filter(|flow| flow.state != FlowState::HalfOpen) {
+        flow.live_on(now_ms, FlowState::Closing, rules.flow_lives.closing_ms);
+    }
 }
 
 /// Whether a valid grant lets the packet pass. A SYN or datagram of no known connection then becomes a flow, and takes a
@@ -73,8 +81,11 @@ fn record(memory: &mut Memory, rules: &Rules, now_ms: u64, packet: &Segment, len
     }
 }
 
-/// The connection lives: the token that it was lent is spent.
-fn spend_token(memory: &mut Memory, now_ms: u64, key: FiveTuple) {
+/// Both sides have been heard: a token that was lent is spent.
+fn goes_on(memory: &mut Memory, rules: &Rules, now_ms: u64, key: FiveTuple, renewed: bool) {
+    if renewed {
+        standing::note_peer(memory, rules, now_ms, &key);
+    }
     let lender = memory.accepted.get_mut(&key).and_then(|flow| flow.lender.take());
     let held = memory.grants.get_mut(&key.remote).into_iter().flatten();
     for grant in held.filter(|grant| Some(grant.door) == lender) {

@@ -76,26 +76,32 @@ impl Flow {
         now_ms < self.deadline_ms
     }
 
-    /// What the other side's TCP packet, no SYN without ACK, makes of a live flow.
-    pub(super) fn follow(&mut self, lives: FlowLives, now_ms: u64, packet: &Segment) {
+    /// What the other side's TCP packet, no SYN without ACK, makes of a live flow; whether that renews it.
+    pub(super) fn follow(&mut self, lives: FlowLives, now_ms: u64, packet: &Segment) -> bool {
         let state = match self.state {
             _ if ends(packet) => FlowState::Closing,
             FlowState::Closing if packet.payload_length == 0 => FlowState::Closing,
             _ => FlowState::Established,
         };
         let life_ms = if state == FlowState::Closing { lives.closing_ms } else { lives.established_ms };
-        self.live_on(now_ms, state, life_ms);
+        self.live_on(now_ms, state, life_ms)
     }
 
-    /// Enters or keeps a state in which it lives so long.
-    pub(super) fn live_on(&mut self, now_ms: u64, state: FlowState, life_ms: u64) {
+    /// Enters or keeps a state in which it lives so long; whether that renews it.
+    pub(super) fn live_on(&mut self, now_ms: u64, state: FlowState, life_ms: u64) -> bool {
         let deadline_ms = now_ms.saturating_add(life_ms);
-        let worth_it = RENEWAL_STEP_MS.min(life_ms / RENEWAL_SHARE);
-        if self.state != state || deadline_ms.abs_diff(self.deadline_ms) >= worth_it {
+        let renews = self.state != state || is_worth_it(deadline_ms.abs_diff(self.deadline_ms), life_ms);
+        if renews {
             self.deadline_ms = deadline_ms;
         }
         self.state = state;
+        renews
     }
+}
+
+/// Whether a life is renewed where that moves its end by so much.
+pub(super) fn is_worth_it(moves_ms: u64, life_ms: u64) -> bool {
+    moves_ms >= RENEWAL_STEP_MS.min(life_ms / RENEWAL_SHARE)
 }
 
 /// The flow of this five-tuple, if it is live.

@@ -10,6 +10,7 @@ mod fragments;
 mod grant;
 mod icmp;
 mod judge;
+mod note;
 mod outgoing;
 mod parser;
 mod rules;
@@ -32,8 +33,9 @@ use crate::packet::numbers;
 use attempt::Attempts;
 use flow::Flows;
 use grant::Grants;
+use note::Notes;
 use scanner::Scans;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// What became of one packet.
@@ -94,10 +96,10 @@ struct Memory {
     accepted: Flows,
     /// Connections that this machine began.
     outgoing: Flows,
-    /// Who was sent an echo request, and until when an answer is waited for.
-    pinged: HashMap<IpAddr, u64>,
-    /// Datagrams that passed only because nothing is dropped yet, and until when an answer to them begins no flow.
-    unasked: HashMap<FiveTuple, u64>,
+    /// Remote ends of flows, and who was sent an echo request.
+    peers: Notes<IpAddr>,
+    /// Datagrams to closed ports that passed only because nothing is dropped yet: an answer to them begins no flow.
+    unasked: Notes<FiveTuple>,
     fragments: fragments::Passed,
     scans: Scans,
 }
@@ -226,7 +228,7 @@ impl Model {
             Content::OtherProtocol(number) if passes_all || self.passes(source, number) => "other_protocol",
             Content::Icmp(_) | Content::OtherProtocol(_) => "policy_drop",
         };
-        quiet(scanner::hold(&self.memory, &self.rules, now_ms, source, reason))
+        quiet(reason)
     }
 
     /// Whether an IP protocol besides TCP, UDP and ICMP passes under `policy = "drop"`.
@@ -239,10 +241,10 @@ impl Model {
         let (memory, rules) = (&mut self.memory, &self.rules);
         let resets = !is_open_to_source(memory, rules, now_ms, packet);
         let reason = judge::reason(memory, rules, now_ms, packet);
-        let ends_as = scanner::hold(memory, rules, now_ms, packet.source, reason);
+        let ends_as = scanner::hold(memory, rules, now_ms, packet, reason);
         let mut events: Vec<Event> =
             scanner::count(memory, rules, now_ms, packet, reason).into_iter().collect();
-        note_unasked(memory, rules, now_ms, packet, ends_as);
+        note_unasked(memory, rules, now_ms, packet, reason);
         if !matches!(reason, "public" | "flow") && !packet.fragment {
             let resets = resets && !outgoing::is_answer(memory, now_ms, packet);
             for door in attempt::take(&mut memory.attempts, rules, now_ms, packet, resets) {
@@ -262,10 +264,9 @@ fn is_open_to_source(memory: &mut Memory, rules: &Rules, now_ms: u64, packet: &S
 
 /// Where nothing is dropped yet, a service may answer what will be dropped: that it does makes nobody its peer.
 fn note_unasked(memory: &mut Memory, rules: &Rules, now_ms: u64, packet: &Segment, reason: &str) {
-    let would_drop = !rules.enforce && matches!(reason, "held" | "no_grant" | "policy_drop");
-    let is_service = !packet.is_tcp() && rules.listeners.contains(&packet.port);
-    if rules.policy == Policy::Drop && would_drop && is_service {
-        let until_ms = now_ms.saturating_add(rules.flow_lives.udp_ms);
-        memory.unasked.insert(FiveTuple::of_arriving(packet), until_ms);
+    let would_drop = !rules.enforce && matches!(reason, "no_grant" | "policy_drop");
+    if would_drop && !packet.is_tcp() && rules.listeners.contains(&packet.port) {
+        let key = FiveTuple::of_arriving(packet);
+        note::note(&mut memory.unasked, now_ms, key, rules.flow_lives.udp_ms);
     }
 }

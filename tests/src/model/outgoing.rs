@@ -5,9 +5,10 @@
 //! - Without rules in force, what leaves is followed by the rules that were not confirmed.
 
 use super::flow::{self, FiveTuple, Flow, FlowState};
+use super::note::{is_noted, note};
 use super::parser::{Content, Parsed, Segment, parse};
 use super::rules::{Policy, Port, Rules};
-use super::{Memory, accepted, grant, icmp};
+use super::{Memory, accepted, grant, icmp, standing};
 
 /// Whether the packet that arrives belongs to a live connection that this machine began; a TCP packet then renews or
 /// ends it.
@@ -16,8 +17,9 @@ pub(super) fn arrives(memory: &mut Memory, rules: &Rules, now_ms: u64, packet: &
         return false;
     }
     let key = FiveTuple::of_arriving(packet);
-    if let Some(flow) = flow::live(&mut memory.outgoing, now_ms, &key).filter(|_| packet.is_tcp()) {
-        flow.follow(rules.flow_lives, now_ms, packet);
+    let flow = flow::live(&mut memory.outgoing, now_ms, &key).filter(|_| packet.is_tcp());
+    if flow.is_some_and(|flow| flow.follow(rules.flow_lives, now_ms, packet)) {
+        standing::note_peer(memory, rules, now_ms, &key);
     }
     true
 }
@@ -36,7 +38,7 @@ pub(super) fn leaves(memory: &mut Memory, rules: &Rules, now_ms: u64, frame: &[u
     }
     match content {
         Content::Icmp(kind) if icmp::is_echo_request(source, kind) => {
-            memory.pinged.insert(destination, now_ms.saturating_add(rules.flow_lives.icmp_ms));
+            note(&mut memory.peers, now_ms, destination, rules.flow_lives.icmp_ms);
         }
         Content::Segment(packet) if packet.is_tcp() => tcp(memory, rules, now_ms, &packet),
         Content::Segment(packet) => udp(memory, rules, now_ms, &packet),
@@ -50,8 +52,12 @@ fn tcp(memory: &mut Memory, rules: &Rules, now_ms: u64, packet: &Segment) {
     if packet.opens_connection() {
         let flow = Flow::half_open(rules.flow_lives, now_ms, packet.sequence, None);
         memory.outgoing.insert(key, flow);
-    } else if let Some(flow) = flow::live(&mut memory.outgoing, now_ms, &key).filter(|_| flow::ends(packet)) {
-        flow.live_on(now_ms, FlowState::Closing, rules.flow_lives.closing_ms);
+        standing::note_peer(memory, rules, now_ms, &key);
+    } else if flow::ends(packet) {
+        accepted::is_ended_here(memory, rules, now_ms, key);
+        if let Some(flow) = flow::live(&mut memory.outgoing, now_ms, &key) {
+            flow.live_on(now_ms, FlowState::Closing, rules.flow_lives.closing_ms);
+        }
     }
 }
 
@@ -63,7 +69,9 @@ fn udp(memory: &mut Memory, rules: &Rules, now_ms: u64, packet: &Segment) {
     }
     let life_ms = rules.flow_lives.udp_ms;
     if let Some(flow) = flow::live(&mut memory.outgoing, now_ms, &key) {
-        flow.live_on(now_ms, FlowState::Established, life_ms);
+        if flow.live_on(now_ms, FlowState::Established, life_ms) {
+            standing::note_peer(memory, rules, now_ms, &key);
+        }
         return;
     }
     let is_granted = !grant::opening(&mut memory.grants, rules, now_ms, key.remote, local).is_empty();
@@ -71,11 +79,11 @@ fn udp(memory: &mut Memory, rules: &Rules, now_ms: u64, packet: &Segment) {
         && !rules.is_closed(local)
         && !rules.is_knock_port(local)
         && rules.listeners.contains(&local);
-    let is_unasked = memory.unasked.get(&key).is_some_and(|until_ms| now_ms < *until_ms);
-    if is_granted || is_service || is_unasked {
+    if is_granted || is_service || is_noted(&memory.unasked, now_ms, &key) {
         return;
     }
     let deadline_ms = now_ms.saturating_add(life_ms);
     let flow = Flow { state: FlowState::Established, deadline_ms, sequence: 0, lender: None };
     memory.outgoing.insert(key, flow);
+    standing::note_peer(memory, rules, now_ms, &key);
 }

@@ -1,9 +1,13 @@
 //! Sources that hit one closed port after another.
 //!
-//! Where the text leaves room, the model reads it so: hits are not counted while the source is held, or may not be held.
+//! Where the text leaves room, the model reads it so:
+//! - Hits are not counted while the source is held; they are while it may not be, and whoever has hit enough ports by then
+//!   is held at the next new one.
+//! - What says no port is decided by rule 5, before this one; a DHCP answer is not sent to a public port.
+//! - The time for the hits ends just before `within`.
 
 use super::parser::Segment;
-use super::rules::{Port, Rules, Scanners};
+use super::rules::{Port, Rules};
 use super::{Event, EventKind, Memory, standing};
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -40,15 +44,16 @@ pub(super) fn hold(
     memory: &Memory,
     rules: &Rules,
     now_ms: u64,
-    source: IpAddr,
+    packet: &Segment,
     reason: &'static str,
 ) -> &'static str {
     let Some(scanners) = rules.scanners else { return reason };
     let may_be_lost = match reason {
         "knock" | "unlisted" | "no_grant" | "policy_drop" => true,
-        "public" => scanners.include_public,
+        "public" => scanners.include_public && rules.is_public(packet.port),
         _ => false,
     };
+    let source = packet.source;
     let is_held = memory.scans.get(&source).is_some_and(|scan| scan.is_held(now_ms));
     if may_be_lost && is_held && !standing::is_known(memory, rules, now_ms, source) {
         return "held";
@@ -66,19 +71,24 @@ pub(super) fn count(
 ) -> Option<Event> {
     let scanners = rules.scanners?;
     let source = packet.source;
-    if !is_hit(rules, packet, reason) || standing::is_known(memory, rules, now_ms, source) {
+    if !is_hit(rules, packet, reason) {
         return None;
     }
+    let is_known = standing::is_known(memory, rules, now_ms, source);
     let fresh = Scan { first_ms: now_ms, ports: HashSet::new(), held_until_ms: None };
     let scan = memory.scans.entry(source).or_insert_with(|| fresh.clone());
     if scan.is_held(now_ms) {
         return None;
     }
-    if scan.held_until_ms.is_some() || now_ms - scan.first_ms > scanners.within_ms {
+    if scan.held_until_ms.is_some() || now_ms - scan.first_ms >= scanners.within_ms {
         *scan = fresh;
     }
-    scan.ports.insert(packet.port);
-    scan.close(scanners, now_ms).then_some(Event { kind: EventKind::SourceHeld, source, door: None })
+    let is_new = scan.ports.insert(packet.port);
+    if !is_new || scan.ports.len() < scanners.ports || is_known {
+        return None;
+    }
+    scan.held_until_ms = Some(now_ms.saturating_add(scanners.hold_ms));
+    Some(Event { kind: EventKind::SourceHeld, source, door: None })
 }
 
 /// Whether a packet that ends as `reason` hits a closed port.
@@ -90,16 +100,5 @@ fn is_hit(rules: &Rules, packet: &Segment, reason: &str) -> bool {
             opens && !rules.listeners.contains(&packet.port)
         }
         _ => false,
-    }
-}
-
-impl Scan {
-    /// Holds the source if it has hit enough ports; whether it has.
-    fn close(&mut self, scanners: Scanners, now_ms: u64) -> bool {
-        let enough = self.ports.len() >= scanners.ports;
-        if enough {
-            self.held_until_ms = Some(now_ms.saturating_add(scanners.hold_ms));
-        }
-        enough
     }
 }

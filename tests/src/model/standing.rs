@@ -1,7 +1,11 @@
 //! Who is no stranger, whichever port it comes to.
+//!
+//! Where the text leaves room, the model reads it so: a flow makes its remote end a peer for as long as an established flow
+//! of its protocol lives, from its recording or confirmation and from each renewal on; that it ends sooner takes nothing away.
 
-use super::flow::FlowState;
-use super::rules::Rules;
+use super::flow::FiveTuple;
+use super::note::{is_noted, note};
+use super::rules::{Protocol, Rules};
 use super::{Grant, Memory};
 use std::net::IpAddr;
 
@@ -11,15 +15,14 @@ pub(super) fn is_known(memory: &Memory, rules: &Rules, now_ms: u64, source: IpAd
     let mut granted = memory.grants.get(&source).into_iter().flatten();
     rules.is_trusted_somewhere(source)
         || granted.any(|grant: &Grant| grant.is_valid(now_ms))
-        || is_peer(memory, now_ms, source)
+        || is_noted(&memory.peers, now_ms, &source)
 }
 
-/// Whether there is a live flow with this address, accepted and confirmed or begun here, or it was sent an echo request
-/// lately.
-fn is_peer(memory: &Memory, now_ms: u64, source: IpAddr) -> bool {
-    let mut accepted = memory.accepted.iter().filter(|(_, flow)| flow.state != FlowState::HalfOpen);
-    let mut outgoing = memory.outgoing.iter();
-    accepted.any(|(key, flow)| key.remote == source && flow.is_live(now_ms))
-        || outgoing.any(|(key, flow)| key.remote == source && flow.is_live(now_ms))
-        || memory.pinged.get(&source).is_some_and(|until_ms| now_ms < *until_ms)
+/// A flow was begun, confirmed or renewed.
+pub(super) fn note_peer(memory: &mut Memory, rules: &Rules, now_ms: u64, flow: &FiveTuple) {
+    let life_ms = match flow.protocol {
+        Protocol::Tcp => rules.flow_lives.established_ms,
+        Protocol::Udp => rules.flow_lives.udp_ms,
+    };
+    note(&mut memory.peers, now_ms, flow.remote, life_ms);
 }
