@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
+use super::confirm::ConfirmTime;
 use crate::config::Mode;
 use crate::controller::{self, Options};
 
@@ -26,6 +27,14 @@ pub struct AttachArguments {
     /// Drop nothing, and count what would be dropped
     #[arg(long)]
     audit: bool,
+
+    /// Undo it after this time, unless `knock-ctl confirm` keeps it
+    #[arg(long, value_name = "TIME")]
+    confirm: Option<ConfirmTime>,
+
+    /// Also if somebody who is here now could not come again
+    #[arg(long)]
+    yes: bool,
 
     /// Log what happens to every packet
     #[arg(long)]
@@ -56,5 +65,7 @@ pub fn run(arguments: AttachArguments) -> Result<ExitCode> {
         mode: arguments.mode.map(Mode::from),
         audit: arguments.audit,
         trace: arguments.trace,
+        yes: arguments.yes,
+        confirm: arguments.confirm.map(ConfirmTime::duration),
     })
 }

@@ -1,15 +1,18 @@
 //! From nothing, or from what an earlier controller left, to an attached filter.
 
 use std::io;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use knock_common::hash::{HashKey, KEY_WORDS};
+use knock_common::rules::Slot;
 use nix::unistd::geteuid;
 
-use super::in_force::{InForce, Prepared};
-use super::{connections, interfaces};
+use super::in_force::{InForce, Prepared, rule_set};
+use super::waiting::{Before, Change};
+use super::{Options, connections, interfaces, lockout, waiting};
 use crate::config::{self, Loaded};
-use crate::datapath::{self, Maps, Pins, Program, Variant, bpffs};
+use crate::datapath::{self, Maps, Pins, Program, Unconfirmed, Variant, bpffs};
 use crate::interface::{self, InterfaceFacts, InterfaceName};
 use crate::rules::PreviousStates;
 use crate::runtime::{ControllerLock, RuntimeDirectory};
@@ -22,6 +25,8 @@ pub(super) struct Attached {
     pub(super) pins: Pins,
     pub(super) directory: RuntimeDirectory,
     pub(super) lock: ControllerLock,
+    /// `None`: the rules hold for good.
+    pub(super) change: Option<Change>,
 }
 
 pub(super) fn require_privilege() -> Result<()> {
@@ -32,7 +37,7 @@ pub(super) fn require_privilege() -> Result<()> {
 }
 
 /// Attaches the filter. On an error it leaves everything as it was.
-pub(super) fn bring_up(loaded: Loaded, names: &[InterfaceName], variant: Variant) -> Result<Attached> {
+pub(super) fn bring_up(loaded: Loaded, names: &[InterfaceName], options: &Options) -> Result<Attached> {
     let facts = interfaces::described(names)?;
     refuse_to_close_for_others(&loaded, &facts)?;
     if bpffs::ensure_mounted()? {
@@ -59,12 +64,32 @@ pub(super) fn bring_up(loaded: Loaded, names: &[InterfaceName], variant: Variant
     }
     let unfiltered: Vec<u32> =
         facts.iter().map(|(_, facts)| facts.index).filter(|&index| !pins.link(index).exists()).collect();
-    let result = load_and_attach(loaded, &facts, variant, &pins, &directory);
+    let mut earlier = if exist { Some(Maps::open(&pins)?) } else { None };
+    if !options.yes {
+        let change = lockout::Change {
+            rules: &rule_set(&loaded.config)?,
+            before: earlier.as_ref().filter(|_| unfiltered.is_empty()),
+            on_loopback: interfaces::have_loopback(&facts),
+        };
+        lockout::refuse(&change.locked_out()?)?;
+    }
+    let earlier = match &mut earlier {
+        Some(maps) => waiting::settle_earlier(maps)?,
+        None => None,
+    };
+    let variant = if options.trace { Variant::Trace } else { Variant::Plain };
+    let confirm = options.confirm.map(|wait| (wait, earlier));
+    let result = load_and_attach(loaded, &facts, variant, &pins, &directory, confirm);
     if result.is_err() {
         take_back(&unfiltered, exist, &pins);
     }
-    let (in_force, program, maps) = result?;
-    Ok(Attached { in_force, program, maps, pins, directory, lock })
+    let (in_force, program, maps, unconfirmed) = result?;
+    let before = match earlier {
+        Some(_) => Before::Earlier { attached: unfiltered },
+        None => Before::Nothing,
+    };
+    let change = unconfirmed.map(|unconfirmed| Change::begin(&unconfirmed, before, &maps, &directory));
+    Ok(Attached { in_force, program, maps, pins, directory, lock, change })
 }
 
 /// Takes the filter off where it was not before.
@@ -89,13 +114,15 @@ pub(super) fn refuse_to_close_for_others(
     Ok(())
 }
 
+/// `confirm`: for how long the rules hold, and the slot of those that do afterwards.
 fn load_and_attach(
     loaded: Loaded,
     facts: &[(&InterfaceName, InterfaceFacts)],
     variant: Variant,
     pins: &Pins,
     directory: &RuntimeDirectory,
-) -> Result<(InForce, Program, Maps)> {
+    confirm: Option<(Duration, Option<Slot>)>,
+) -> Result<(InForce, Program, Maps, Option<Unconfirmed>)> {
     let previous = if pins.exist() { Maps::open(pins)?.states()? } else { PreviousStates::new() };
     let prepared = Prepared::new(loaded, &previous)?;
     let sizes = prepared.table_sizes()?;
@@ -106,21 +133,24 @@ fn load_and_attach(
             "the tables stay as large as they were made; `knock-ctl detach` and attach anew to change [limits]"
         );
     }
-    let (mut in_force, imported) = prepared.put_into_force(&mut maps, directory, None)?;
+    let is_new = facts.iter().any(|(_, facts)| !pins.link(facts.index).exists());
+    interfaces::prepare(&mut program, is_new.then_some(prepared.config.filter.mode), pins)?;
+    let unconfirmed = confirm.map(|(wait, fallback)| Unconfirmed::for_time(wait, fallback));
+    let (mut in_force, imported) = prepared.put_into_force(&mut maps, directory, unconfirmed)?;
     interfaces::take_over_others(&mut program, facts, pins);
     // What begins from here on is noted as it leaves; what began before is known by its sockets.
     for (name, facts) in facts {
         interfaces::attach_egress(&mut program, name, facts.index, pins)?;
     }
-    let imported = imported.and(connections::import(&maps, &in_force.protected, &in_force.rules)?);
+    let imported = imported.and(connections::import(&maps, &in_force.closed, &in_force.rules)?);
     for (name, facts) in facts {
         interfaces::attach(&mut program, name, facts, in_force.config.filter.mode, pins)?;
         in_force.interfaces.insert((*name).clone(), facts.index);
     }
     // Those that were accepted while the filter was being attached.
-    let imported = imported.and(connections::import(&maps, &in_force.protected, &in_force.rules)?);
+    let imported = imported.and(connections::import(&maps, &in_force.closed, &in_force.rules)?);
     report_import(imported.recorded, imported.left_out);
-    Ok((in_force, program, maps))
+    Ok((in_force, program, maps, unconfirmed))
 }
 
 fn report_import(recorded: usize, left_out: usize) {

@@ -3,14 +3,19 @@
 mod connection;
 mod controller;
 mod knocks;
+mod mode;
 mod service;
+mod ssh;
 mod tcp_counters;
 mod witness;
 
 pub use connection::{carries_data, connect, connect_within};
 pub use controller::Controller;
 pub use knocks::{Knock, keep_order_on_the_wire, knock_raw, stock_knock};
-pub use service::Service;
+pub use mode::Mode;
+pub(crate) use mode::in_each_mode;
+pub use service::{Service, echo_datagrams, udp_socket};
+pub use ssh::{SshSession, Sshd};
 pub use tcp_counters::TcpCounters;
 pub use witness::Witness;
 
@@ -49,7 +54,7 @@ impl Site {
         let directory = TempDir::new().unwrap();
         // For those who run the program without being root.
         fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
-        let inode = fs::metadata(lab.namespace_path(Machine::Server)).unwrap().ino();
+        let inode = fs::metadata(lab.namespace(Machine::Server).path()).unwrap().ino();
         let site = Self { lab, directory, inode };
         // The kernel gives an inode again, with what an ended test may have left under its number.
         site.forget();
@@ -76,6 +81,11 @@ impl Site {
         let mut controller = self.start(arguments);
         controller.expect("watching;");
         controller
+    }
+
+    /// As [`Site::attach`], in one mode alone.
+    pub fn attach_in(&self, mode: Mode) -> Controller {
+        self.attach(&["--mode", mode.name()])
     }
 
     /// As [`Site::attach`], without waiting.
