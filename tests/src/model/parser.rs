@@ -89,7 +89,8 @@ fn ip(
         return Parsed::Malformed;
     }
     let source = address(&packet[at..at + width]);
-    let destination = address(&packet[at + width..at + 2 * width]);
+    // One that is mapped is the IPv4 address that it holds, wherever a rule names that.
+    let destination = address(&packet[at + width..at + 2 * width]).to_canonical();
     let content = content(&Ip { packet, source, destination }).unwrap_or(Content::Malformed);
     Parsed::Ip { source, destination, content }
 }
