@@ -12,4 +12,5 @@ pub mod journal;
 pub mod netlink;
 pub mod rules;
 pub mod runtime;
+pub mod sessions;
 pub mod sockets;

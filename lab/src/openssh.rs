@@ -11,6 +11,9 @@ use tempfile::TempDir;
 
 use crate::Namespace;
 
+/// Where sshd wants an empty folder for its unprivileged part. It stays: another one may be using it.
+const PRIVILEGE_SEPARATION: &str = "/run/sshd";
+
 /// Their keys and configuration. Whoever runs the commands decides when they end.
 #[derive(Debug)]
 pub struct OpenSsh {
@@ -24,6 +27,7 @@ impl OpenSsh {
     /// # Errors
     /// When ssh-keygen fails, or there is no room for files.
     pub fn new(addresses: &[SocketAddr]) -> Result<Self> {
+        fs::create_dir_all(PRIVILEGE_SEPARATION).context(PRIVILEGE_SEPARATION)?;
         let folder = tempfile::Builder::new().prefix("knock-ssh-").tempdir()?;
         let host_key = new_key(folder.path(), "host_key")?;
         let client_key = new_key(folder.path(), "client_key")?;
@@ -32,12 +36,10 @@ impl OpenSsh {
         Ok(openssh)
     }
 
-    /// The server, in the foreground and without its log. Its /run is its own, with the empty folder that it wants there for its
-    /// unprivileged part.
+    /// The server, in the foreground and without its log.
     pub fn server(&self, machine: &Namespace) -> Command {
-        let mut server = machine.command("unshare");
-        let script = "mount -t tmpfs tmpfs /run; mkdir /run/sshd; exec /usr/sbin/sshd -D -q -f \"$1\"";
-        server.args(["--mount", "sh", "-ec", script, "sh"]).arg(self.configuration());
+        let mut server = machine.command("/usr/sbin/sshd");
+        server.args(["-D", "-q", "-f"]).arg(self.configuration());
         server
     }
 
@@ -68,7 +70,7 @@ impl OpenSsh {
     fn settings(&self, addresses: &[SocketAddr], host_key: &Path) -> String {
         let mut settings = format!(
             "HostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\nUsePAM no\n\
-             PasswordAuthentication no\nPermitRootLogin prohibit-password\nUseDNS no\nPrintMotd no\n",
+             PasswordAuthentication no\nPermitRootLogin prohibit-password\nUseDNS no\nPrintMotd no\nPrintLastLog no\n",
             host_key.display(),
             self.client_key.with_extension("pub").display(),
         );

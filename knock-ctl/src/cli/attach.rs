@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
+use super::confirm::ConfirmTime;
 use crate::config::Mode;
 use crate::controller::{self, Options};
 
@@ -26,6 +27,10 @@ pub struct AttachArguments {
     /// Drop nothing, and count what would be dropped
     #[arg(long)]
     audit: bool,
+
+    /// Undo it after this time, unless `knock-ctl confirm` keeps it
+    #[arg(long, value_name = "TIME")]
+    confirm: Option<ConfirmTime>,
 
     /// Log what happens to every packet
     #[arg(long)]
@@ -56,5 +61,6 @@ pub fn run(arguments: AttachArguments) -> Result<ExitCode> {
         mode: arguments.mode.map(Mode::from),
         audit: arguments.audit,
         trace: arguments.trace,
+        confirm: arguments.confirm.map(ConfirmTime::duration),
     })
 }

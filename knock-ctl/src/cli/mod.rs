@@ -2,6 +2,7 @@
 
 mod attach;
 mod check;
+mod confirm;
 mod detach;
 mod door_or_port;
 mod drops;
@@ -39,6 +40,7 @@ enum Command {
     Detach(detach::DetachArguments),
     Check(check::CheckArguments),
     Reload(reload::ReloadArguments),
+    Confirm(confirm::ConfirmArguments),
     Status(status::StatusArguments),
     Grants(grants::GrantsArguments),
     #[command(visible_alias = "allow")]
@@ -56,6 +58,7 @@ impl Command {
             Self::Detach(arguments) => detach::run(arguments),
             Self::Check(arguments) => check::run(&arguments),
             Self::Reload(arguments) => reload::run(&arguments),
+            Self::Confirm(arguments) => confirm::run(&arguments),
             Self::Status(arguments) => status::run(&arguments),
             Self::Grants(arguments) => grants::run(&arguments),
             Self::Grant(arguments) => grant::run(&arguments),

@@ -7,6 +7,7 @@ use clap::Args;
 use nix::unistd::geteuid;
 
 use super::check::counted;
+use super::confirm::ConfirmTime;
 use super::output;
 use crate::controller::{self, ReloadOptions, Request, SocketError};
 use crate::runtime::RuntimeDirectory;
@@ -20,6 +21,10 @@ pub struct ReloadArguments {
     /// Only tell which doors would be added, removed and changed
     #[arg(long)]
     dry_run: bool,
+
+    /// Undo it after this time, unless `knock-ctl confirm` keeps it
+    #[arg(long, value_name = "TIME")]
+    confirm: Option<ConfirmTime>,
 }
 
 pub(super) fn run(arguments: &ReloadArguments) -> Result<ExitCode> {
@@ -27,7 +32,10 @@ pub(super) fn run(arguments: &ReloadArguments) -> Result<ExitCode> {
         bail!("reloading needs root; run `sudo knock-ctl reload`");
     }
     let directory = RuntimeDirectory::of_this_namespace()?;
-    let request = Request::Reload(ReloadOptions { dry_run: arguments.dry_run });
+    let request = Request::Reload(ReloadOptions {
+        dry_run: arguments.dry_run,
+        confirm: arguments.confirm.map(ConfirmTime::duration),
+    });
     let report = match controller::ask(&directory, &request) {
         Ok(report) => report,
         Err(SocketError::NoController) => bail!(

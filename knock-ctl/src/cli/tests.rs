@@ -46,8 +46,14 @@ fn each_subcommand_is_read_with_its_options() {
     let commands = [
         ("check", "Check(CheckArguments { file: \"/etc/knock/knock.toml\", strict: false, offline: false })"),
         ("check - --strict --offline", "Check(CheckArguments { file: \"-\", strict: true, offline: true })"),
-        ("reload", "Reload(ReloadArguments { dry_run: false })"),
-        ("reload --dry-run", "Reload(ReloadArguments { dry_run: true })"),
+        ("reload", "Reload(ReloadArguments { dry_run: false, confirm: None })"),
+        ("reload --dry-run", "Reload(ReloadArguments { dry_run: true, confirm: None })"),
+        (
+            "reload --confirm 1m",
+            "Reload(ReloadArguments { dry_run: false, confirm: Some(ConfirmTime(60s)) })",
+        ),
+        ("confirm", "Confirm(ConfirmArguments { yes: false })"),
+        ("confirm --yes", "Confirm(ConfirmArguments { yes: true })"),
         ("status", "Status(StatusArguments { json: false })"),
         ("status --json", "Status(StatusArguments { json: true })"),
         ("grants --json", "Grants(GrantsArguments { json: true })"),
@@ -84,6 +90,9 @@ fn a_wrong_call_ends_with_status_2_and_help_with_0() {
         "knock-ctl grant 192.0.2.7 22-23/tcp",
         "knock-ctl grant 192.0.2.7 ssh --for soon",
         "knock-ctl revoke",
+        "knock-ctl reload --confirm",
+        "knock-ctl reload --confirm 500ms",
+        "knock-ctl attach --confirm soon",
     ] {
         assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
     }

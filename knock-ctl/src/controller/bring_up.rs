@@ -1,15 +1,18 @@
 //! From nothing, or from what an earlier controller left, to an attached filter.
 
 use std::io;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use knock_common::hash::{HashKey, KEY_WORDS};
+use knock_common::rules::Slot;
 use nix::unistd::geteuid;
 
 use super::in_force::{InForce, Prepared};
-use super::{connections, interfaces};
+use super::waiting::{Before, Change};
+use super::{connections, interfaces, waiting};
 use crate::config::{self, Loaded};
-use crate::datapath::{self, Maps, Pins, Program, Variant, bpffs};
+use crate::datapath::{self, Maps, Pins, Program, Unconfirmed, Variant, bpffs};
 use crate::interface::{self, InterfaceFacts, InterfaceName};
 use crate::rules::PreviousStates;
 use crate::runtime::{ControllerLock, RuntimeDirectory};
@@ -22,6 +25,8 @@ pub(super) struct Attached {
     pub(super) pins: Pins,
     pub(super) directory: RuntimeDirectory,
     pub(super) lock: ControllerLock,
+    /// `None`: the rules hold for good.
+    pub(super) change: Option<Change>,
 }
 
 pub(super) fn require_privilege() -> Result<()> {
@@ -31,8 +36,14 @@ pub(super) fn require_privilege() -> Result<()> {
     bail!("attaching needs root; run `sudo knock-ctl attach ...`")
 }
 
-/// Attaches the filter. On an error it leaves everything as it was.
-pub(super) fn bring_up(loaded: Loaded, names: &[InterfaceName], variant: Variant) -> Result<Attached> {
+/// Attaches the filter. On an error it leaves everything as it was. `confirm`: for how long the rules hold unless they are
+/// confirmed.
+pub(super) fn bring_up(
+    loaded: Loaded,
+    names: &[InterfaceName],
+    variant: Variant,
+    confirm: Option<Duration>,
+) -> Result<Attached> {
     let facts = interfaces::described(names)?;
     refuse_to_close_for_others(&loaded, &facts)?;
     if bpffs::ensure_mounted()? {
@@ -57,14 +68,21 @@ pub(super) fn bring_up(loaded: Loaded, names: &[InterfaceName], variant: Variant
     for (name, facts) in &facts {
         interfaces::refuse_foreign_program(name, facts, &pins)?;
     }
+    let earlier = if exist { waiting::settle_earlier(&mut Maps::open(&pins)?)? } else { None };
     let unfiltered: Vec<u32> =
         facts.iter().map(|(_, facts)| facts.index).filter(|&index| !pins.link(index).exists()).collect();
-    let result = load_and_attach(loaded, &facts, variant, &pins, &directory);
+    let result =
+        load_and_attach(loaded, &facts, variant, &pins, &directory, confirm.map(|wait| (wait, earlier)));
     if result.is_err() {
         take_back(&unfiltered, exist, &pins);
     }
-    let (in_force, program, maps) = result?;
-    Ok(Attached { in_force, program, maps, pins, directory, lock })
+    let (in_force, program, maps, unconfirmed) = result?;
+    let before = match earlier {
+        Some(_) => Before::Earlier { attached: unfiltered },
+        None => Before::Nothing,
+    };
+    let change = unconfirmed.map(|unconfirmed| Change::begin(&unconfirmed, before, &maps, &directory));
+    Ok(Attached { in_force, program, maps, pins, directory, lock, change })
 }
 
 /// Takes the filter off where it was not before.
@@ -89,13 +107,15 @@ pub(super) fn refuse_to_close_for_others(
     Ok(())
 }
 
+/// `confirm`: for how long the rules hold, and the slot of those that do afterwards.
 fn load_and_attach(
     loaded: Loaded,
     facts: &[(&InterfaceName, InterfaceFacts)],
     variant: Variant,
     pins: &Pins,
     directory: &RuntimeDirectory,
-) -> Result<(InForce, Program, Maps)> {
+    confirm: Option<(Duration, Option<Slot>)>,
+) -> Result<(InForce, Program, Maps, Option<Unconfirmed>)> {
     let previous = if pins.exist() { Maps::open(pins)?.states()? } else { PreviousStates::new() };
     let prepared = Prepared::new(loaded, &previous)?;
     let sizes = prepared.table_sizes()?;
@@ -106,21 +126,25 @@ fn load_and_attach(
             "the tables stay as large as they were made; `knock-ctl detach` and attach anew to change [limits]"
         );
     }
-    let (mut in_force, imported) = prepared.put_into_force(&mut maps, directory, None)?;
+    for (_, facts) in facts {
+        interfaces::prepare(&mut program, facts.index, prepared.config.filter.mode, pins)?;
+    }
+    let unconfirmed = confirm.map(|(wait, fallback)| Unconfirmed::for_time(wait, fallback));
+    let (mut in_force, imported) = prepared.put_into_force(&mut maps, directory, unconfirmed)?;
     interfaces::take_over_others(&mut program, facts, pins);
     // What begins from here on is noted as it leaves; what began before is known by its sockets.
     for (name, facts) in facts {
         interfaces::attach_egress(&mut program, name, facts.index, pins)?;
     }
-    let imported = imported.and(connections::import(&maps, &in_force.protected, &in_force.rules)?);
+    let imported = imported.and(connections::import(&maps, &in_force.closed, &in_force.rules)?);
     for (name, facts) in facts {
         interfaces::attach(&mut program, name, facts, in_force.config.filter.mode, pins)?;
         in_force.interfaces.insert((*name).clone(), facts.index);
     }
     // Those that were accepted while the filter was being attached.
-    let imported = imported.and(connections::import(&maps, &in_force.protected, &in_force.rules)?);
+    let imported = imported.and(connections::import(&maps, &in_force.closed, &in_force.rules)?);
     report_import(imported.recorded, imported.left_out);
-    Ok((in_force, program, maps))
+    Ok((in_force, program, maps, unconfirmed))
 }
 
 fn report_import(recorded: usize, left_out: usize) {

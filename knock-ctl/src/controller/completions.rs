@@ -6,17 +6,17 @@ use crate::datapath::{DatapathError, Maps};
 use crate::runtime::Position;
 
 /// Completions since the last look.
-pub(super) struct Batch {
+pub(crate) struct Batch {
     /// Oldest first.
-    pub(super) events: Vec<Event>,
+    pub(crate) events: Vec<Event>,
     /// Overwritten before they were read.
-    pub(super) lost: u64,
+    pub(crate) lost: u64,
     /// Where the next look begins, once these are dealt with.
-    pub(super) position: Position,
+    pub(crate) position: Position,
 }
 
 /// `position`: where the last look ended.
-pub(super) fn read(maps: &Maps, position: &Position) -> Result<Batch, DatapathError> {
+pub(crate) fn read(maps: &Maps, position: &Position) -> Result<Batch, DatapathError> {
     let serials = maps.serials()?;
     let mut batch = Batch { events: Vec::new(), lost: 0, position: Position { serials: serials.clone() } };
     for (cpu, &last) in (0..).zip(&serials) {

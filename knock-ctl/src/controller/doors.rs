@@ -99,12 +99,15 @@ impl Doors {
         self.config.get(&door).map_or_else(|| format!("unknown-{door:08x}"), |door| door.name.to_string())
     }
 
-    /// Takes up the doors that an earlier controller left open.
-    pub(super) fn resume(&mut self, left_open: Vec<JournalledDoor>) {
+    /// Takes up the doors that an earlier controller left open. `may_go_back`: to rules that may have doors that these have not.
+    pub(super) fn resume(&mut self, left_open: Vec<JournalledDoor>, may_go_back: bool) {
         let ids: HashMap<String, DoorId> =
             self.config.iter().map(|(id, door)| (door.name.to_string(), *id)).collect();
         for JournalledDoor { opening, stop } in left_open {
             let Some(&door) = ids.get(&opening.door) else {
+                if may_go_back {
+                    continue;
+                }
                 log::warn!(
                     "{}: {}: the door is no more, and neither is its stop command",
                     opening.address,

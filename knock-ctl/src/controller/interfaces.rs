@@ -107,6 +107,22 @@ pub(super) fn take_over_others(
     }
 }
 
+/// The modes to try, in their order.
+fn modes(mode: config::Mode) -> &'static [Mode] {
+    match mode {
+        config::Mode::Auto => &[Mode::Native, Mode::Generic],
+        config::Mode::Native => &[Mode::Native],
+        config::Mode::Generic => &[Mode::Generic],
+    }
+}
+
+/// Loads what is going to be attached to an interface: to have it refused, and to have waited for the verifier, before anything
+/// is changed.
+pub(super) fn prepare(program: &mut Program, index: u32, mode: config::Mode, pins: &Pins) -> Result<()> {
+    let first = modes(mode).first().copied().unwrap_or(Mode::Generic);
+    program.prepare(index, first, pins).context("the kernel refuses the filter")
+}
+
 /// Has what leaves by an interface noted, so that the answers to it are known when the filter comes.
 pub(super) fn attach_egress(
     program: &mut Program,
@@ -132,13 +148,8 @@ pub(super) fn attach(
         log::info!("{name}: took over from an earlier controller, without a gap");
         return Ok(());
     }
-    let modes: &[Mode] = match mode {
-        config::Mode::Auto => &[Mode::Native, Mode::Generic],
-        config::Mode::Native => &[Mode::Native],
-        config::Mode::Generic => &[Mode::Generic],
-    };
     let mut refusals = Vec::new();
-    for &mode in modes {
+    for &mode in modes(mode) {
         match program.attach(facts.index, mode, pins) {
             Ok(()) => {
                 for refusal in refusals {
@@ -269,6 +280,9 @@ impl InterfaceChanges {
 
     /// Attaches to what is named newly, to all or to none.
     pub(super) fn attach(&self, program: &mut Program, mode: config::Mode, pins: &Pins) -> Result<()> {
+        for (_, facts) in &self.attach {
+            prepare(program, facts.index, mode, pins)?;
+        }
         for (name, facts) in &self.attach {
             let attached = attach_egress(program, name, facts.index, pins)
                 .and_then(|()| attach(program, name, facts, mode, pins));

@@ -2,7 +2,7 @@
 
 mod bring_up;
 mod changes;
-mod completions;
+pub(crate) mod completions;
 mod connections;
 mod doors;
 mod in_force;
@@ -16,10 +16,12 @@ mod reload;
 mod requests;
 mod socket;
 mod trace;
+mod waiting;
 mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -42,6 +44,8 @@ pub struct Options {
     pub audit: bool,
     /// Log each packet's verdict.
     pub trace: bool,
+    /// For how long the rules hold unless they are confirmed; `None`: for good.
+    pub confirm: Option<Duration>,
 }
 
 impl Options {
@@ -66,7 +70,7 @@ pub fn run(options: Options) -> Result<ExitCode> {
     kernel::require_kernel()?;
     let names = interfaces::named(&options.interfaces, &loaded.config.filter)?;
     let variant = if options.trace { Variant::Trace } else { Variant::Plain };
-    let attached = bring_up::bring_up(loaded, &names, variant)?;
+    let attached = bring_up::bring_up(loaded, &names, variant, options.confirm)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

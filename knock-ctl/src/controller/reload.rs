@@ -1,5 +1,7 @@
 //! Takes the configuration anew, while the filter and everything it knows stay.
 
+use std::time::Duration;
+
 use anyhow::{Error, Result};
 use knock_common::grant::Granted;
 
@@ -10,9 +12,11 @@ use super::in_force::Prepared;
 use super::interfaces::{self, InterfaceChanges};
 use super::notice::Notice;
 use super::socket::{ReloadOptions, Reply, Report};
+use super::waiting::{self, Before, Change, in_seconds};
 use super::watch::Watch;
 use crate::clock::boottime;
 use crate::config::ConfigErrors;
+use crate::datapath::Unconfirmed;
 
 /// Why the configuration is not taken. Nothing is changed then.
 enum Refusal {
@@ -66,6 +70,9 @@ impl Watch {
     }
 
     fn take_anew(&mut self, options: &ReloadOptions) -> Result<Report, Refusal> {
+        if !options.dry_run {
+            waiting::refuse_while_waiting(&self.maps)?;
+        }
         let loaded = self.options.load().map_err(Refusal::Rejected)?;
         let mut warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
         let names = interfaces::named(&self.options.interfaces, &loaded.config.filter)?;
@@ -87,46 +94,61 @@ impl Watch {
         if options.dry_run {
             return Ok(Report { lines, warnings });
         }
-        self.put_into_force(prepared, interfaces)?;
+        self.put_into_force(prepared, interfaces, options.confirm)?;
+        if let Some(wait) = options.confirm {
+            lines.push(format!("undone in {}, unless `knock-ctl confirm` keeps it", in_seconds(wait)));
+        }
         log::info!("took the configuration anew: {}", lines.join(", "));
         self.tell(Notice::new("reload"));
         Ok(Report { lines, warnings })
     }
 
     /// On an error the rules and interfaces before are as they were.
-    fn put_into_force(&mut self, prepared: Prepared, interfaces: InterfaceChanges) -> Result<()> {
+    fn put_into_force(
+        &mut self,
+        prepared: Prepared,
+        interfaces: InterfaceChanges,
+        confirm: Option<Duration>,
+    ) -> Result<()> {
         // So that every door that is open by now is known to be.
         self.read_completions()?;
         let mode = prepared.config.filter.mode;
         interfaces.attach(&mut self.program, mode, &self.pins)?;
-        let (in_force, _) = match prepared.put_into_force(&mut self.maps, &self.directory, None) {
+        let fallback = self.maps.slot_in_force()?;
+        let unconfirmed = confirm.map(|wait| Unconfirmed::for_time(wait, fallback));
+        let (in_force, _) = match prepared.put_into_force(&mut self.maps, &self.directory, unconfirmed) {
             Ok(done) => done,
             Err(error) => {
                 interfaces.take_back(&self.pins);
                 return Err(error);
             }
         };
-        self.in_force = in_force;
+        let before = std::mem::replace(&mut self.in_force, in_force);
         self.in_force.interfaces = interfaces.after();
-        // What follows can't be taken back.
-        if let Err(error) = self.follow(&interfaces) {
+        self.doors.reconfigure(&self.in_force.config);
+        // What follows can't be taken back, and waits with a change that may have to be.
+        match unconfirmed {
+            Some(unconfirmed) => {
+                let before = Before::Own { in_force: Box::new(before), interfaces };
+                self.change = Some(Change::begin(&unconfirmed, before, &self.maps, &self.directory));
+            }
+            None => {
+                interfaces.detach(&self.pins);
+                if let Err(error) = self.close_vanished() {
+                    log::error!("{error:#}");
+                }
+            }
+        }
+        // Connections that began meanwhile.
+        if let Err(error) = connections::import(&self.maps, &self.in_force.closed, &self.in_force.rules) {
             log::error!("{error:#}");
         }
         Ok(())
     }
 
-    /// What follows from rules that are in force.
-    fn follow(&mut self, interfaces: &InterfaceChanges) -> Result<()> {
-        self.doors.reconfigure(&self.in_force.config);
-        interfaces.detach(&self.pins);
-        // Connections that began meanwhile.
-        connections::import(&self.maps, &self.in_force.protected, &self.in_force.rules)?;
-        self.read_completions()?;
-        self.close_vanished()
-    }
-
     /// Ends the grants of doors that there are no more, and runs their stop commands.
-    fn close_vanished(&mut self) -> Result<()> {
+    pub(super) fn close_vanished(&mut self) -> Result<()> {
+        self.read_completions()?;
         let now = boottime();
         let vanished = |granted| matches!(granted, Granted::Door(door) if self.doors.has_vanished(door));
         for grants in self.maps.all_grants()? {

@@ -30,6 +30,10 @@ impl Watch {
                 Reply::Done(Report::default())
             }
             Request::Reload(options) => self.reload(&options),
+            Request::Confirm => match self.confirm() {
+                Ok(()) => Reply::Done(Report::default()),
+                Err(error) => Reply::Failed(format!("{error:#}")),
+            },
             Request::Events => Reply::Failed("events are streamed, not answered".to_owned()),
         };
         // Who asked may be gone.

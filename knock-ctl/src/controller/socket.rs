@@ -29,6 +29,8 @@ pub enum Request {
     Reconcile,
     /// Take the configuration anew.
     Reload(ReloadOptions),
+    /// Keep the change of rules that waits.
+    Confirm,
     /// Send every event from now on, a line each.
     Events,
 }
@@ -47,6 +49,8 @@ impl Request {
 pub struct ReloadOptions {
     /// Only tell what would change.
     pub dry_run: bool,
+    /// For how long the change holds unless it is confirmed; `None`: for good.
+    pub confirm: Option<Duration>,
 }
 
 /// What was done.

@@ -20,6 +20,7 @@ use super::in_force::InForce;
 use super::notice::Notice;
 use super::perf::{self, Signal};
 use super::protocols::SeenProtocols;
+use super::waiting::{Change, in_seconds};
 use super::{Options, socket, trace};
 use crate::clock::boottime;
 use crate::commands::CommandRunner;
@@ -52,21 +53,25 @@ pub(super) struct Watch {
     pub(super) in_force: InForce,
     pub(super) doors: Doors,
     pub(super) position: Position,
+    /// The change of rules that waits to be confirmed.
+    pub(super) change: Option<Change>,
     notices: broadcast::Sender<Notice>,
     protocols: SeenProtocols,
     pub(super) looks: u64,
 }
 
 /// Why the loop ends.
-enum End {
+pub(super) enum End {
     /// The filter stays.
     Leave,
     /// The filter is off everywhere; whoever asked for it is being told.
     Detached(oneshot::Receiver<()>),
+    /// What this controller had put into force was not confirmed in time. There are earlier rules, or the filter is off.
+    NotConfirmed,
 }
 
 pub(super) async fn watch(options: Options, attached: Attached) -> Result<ExitCode> {
-    let Attached { in_force, mut program, maps, pins, directory, lock } = attached;
+    let Attached { in_force, mut program, maps, pins, directory, lock, change } = attached;
     let _lock = lock;
     if program.variant() == Variant::Trace {
         trace::print(program.ebpf_mut()).context("cannot read what the kernel program logs")?;
@@ -78,7 +83,7 @@ pub(super) async fn watch(options: Options, attached: Attached) -> Result<ExitCo
     let (journal, left_open) = Journal::open(&journal_path(&pins)?)?;
     let (runner, mut outcomes) = CommandRunner::new(command_limits(&in_force.config));
     let mut doors = Doors::new(&in_force.config, journal, runner);
-    doors.resume(left_open);
+    doors.resume(left_open, change.is_some());
     let (notices, _) = broadcast::channel(NOTICES);
     let mut requests = socket::serve(&directory, notices.clone())?;
     let position = Position::load(&directory).unwrap_or_else(|error| {
@@ -95,12 +100,16 @@ pub(super) async fn watch(options: Options, attached: Attached) -> Result<ExitCo
         in_force,
         doors,
         position,
+        change,
         notices,
         protocols: SeenProtocols::default(),
         looks: 0,
     };
     watch.look()?;
     log::info!("watching; the filter stays on when this ends, `knock-ctl detach` takes it off");
+    if let Some(wait) = watch.options.confirm {
+        log::warn!("what changed is undone in {}, unless `knock-ctl confirm` keeps it", in_seconds(wait));
+    }
 
     let mut look = tokio::time::interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -124,35 +133,47 @@ pub(super) async fn watch(options: Options, attached: Attached) -> Result<ExitCo
             }
             () = tokio::time::sleep_until(next) => watch.close_due()?,
         }
+        if let Some(end) = watch.look_at_change()? {
+            break end;
+        }
         watch.publish();
     };
-    match end {
+    watch.publish();
+    let exit_code = match end {
         End::Leave => {
             log::info!(
                 "the controller ends, the filter stays on and doors still open; `knock-ctl attach` goes on, \
                  `knock-ctl detach` takes it off"
             );
+            if watch.change.is_some() {
+                log::warn!(
+                    "what changed is not confirmed, and undone without this controller too, unless `knock-ctl confirm` keeps it"
+                );
+            }
+            return Ok(ExitCode::SUCCESS);
         }
         End::Detached(written) => {
             let _ = tokio::time::timeout(LOOK, written).await;
-            let finish = async {
-                while watch.doors.unfinished() > 0
-                    && let Some(outcome) = outcomes.recv().await
-                {
-                    watch.doors.ended(outcome);
-                    watch.doors.retry_stops();
-                    watch.publish();
-                }
-            };
-            if tokio::time::timeout(LAST_COMMANDS, finish).await.is_err() {
-                log::warn!(
-                    "some stop commands have not ended; those that have not begun run at the next attach"
-                );
-            }
-            log::info!("the filter is off");
+            ExitCode::SUCCESS
         }
+        End::NotConfirmed => ExitCode::FAILURE,
+    };
+    let finish = async {
+        while watch.doors.unfinished() > 0
+            && let Some(outcome) = outcomes.recv().await
+        {
+            watch.doors.ended(outcome);
+            watch.doors.retry_stops();
+            watch.publish();
+        }
+    };
+    if tokio::time::timeout(LAST_COMMANDS, finish).await.is_err() {
+        log::warn!("some stop commands have not ended; those that have not begun run at the next attach");
     }
-    Ok(ExitCode::SUCCESS)
+    if !watch.pins.exist() {
+        log::info!("the filter is off");
+    }
+    Ok(exit_code)
 }
 
 /// One journal for each network namespace; the plain name is that of the namespace the machine came up with.
@@ -178,7 +199,7 @@ impl Watch {
             Err(error) => log::warn!("listening sockets are not known: {error}"),
         }
         if self.looks.is_multiple_of(RENEW_EVERY) && self.looks > 0 {
-            connections::renew(&self.maps, &self.in_force.protected, &self.in_force.rules)?;
+            connections::renew(&self.maps, &self.in_force.closed, &self.in_force.rules)?;
         }
         self.protocols.look(&self.maps)?;
         self.read_completions()?;
@@ -245,7 +266,8 @@ impl Watch {
     }
 
     fn until_next_deadline(&self) -> Instant {
-        let wait = match self.doors.next_deadline() {
+        let next = self.doors.next_deadline().into_iter().chain(self.change_deadline()).min();
+        let wait = match next {
             Some(deadline) => {
                 let nanoseconds = deadline.nanoseconds().saturating_sub(boottime().nanoseconds());
                 // A deadline is over once its whole millisecond is.

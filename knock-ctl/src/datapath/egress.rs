@@ -45,7 +45,9 @@ pub(super) fn attach(
     if path.exists() {
         let link = SchedClassifierLink::try_from(FdLink::from(open_link(&path)?))
             .map_err(|error| DatapathError::Link(format!("{}: {error}", path.display())))?;
-        program.attach_to_link(link).map_err(Box::new)?;
+        let id = program.attach_to_link(link).map_err(Box::new)?;
+        // The pin alone is to keep the link, so that removing it detaches.
+        drop(program.take_link(id).map_err(Box::new)?);
         return Ok(());
     }
     let name = name_of(index)?;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use aya::maps::{MapData, PerfEventArray};
-use aya::programs::links::{FdLink, PinnedLink};
+use aya::programs::links::{FdLink, LinkError, PinnedLink};
 use aya::programs::xdp::{XdpLink, XdpMode};
 use aya::programs::{ProgramError, TestRun, TestRunOptions, Xdp, loaded_programs};
 use aya::{Ebpf, EbpfError, EbpfLoader};
@@ -226,8 +226,30 @@ impl Program {
         let attached = link.info().map_err(failed)?.program_id();
         let name = if is_named(attached, MULTI_BUFFER) { MULTI_BUFFER } else { LINEAR };
         let link = XdpLink::try_from(link).map_err(failed)?;
-        self.loaded(name)?.attach_to_link(link).map_err(Box::new)?;
+        let program = self.loaded(name)?;
+        let id = program.attach_to_link(link).map_err(Box::new)?;
+        // The pin alone is to keep the link, so that removing it detaches.
+        drop(program.take_link(id).map_err(Box::new)?);
         Ok(())
+    }
+
+    /// Loads what [`Program::attach`] or [`Program::take_over`] is going to attach to an interface: to have it refused, and to
+    /// have waited for the verifier, before anything is changed.
+    pub fn prepare(&mut self, index: u32, mode: Mode, pins: &Pins) -> Result<(), DatapathError> {
+        let path = pins.link(index);
+        let name = if path.exists() {
+            kind_of(&FdLink::from(open_link(&path)?))
+                .map_err(|error| DatapathError::Link(format!("{}: {error}", path.display())))?
+        } else if mode == Mode::Native {
+            MULTI_BUFFER
+        } else {
+            LINEAR
+        };
+        match self.loaded(name) {
+            // A kernel before 5.18 knows no frames in several buffers.
+            Err(_) if name == MULTI_BUFFER => self.loaded(LINEAR).map(|_| ()),
+            loaded => loaded.map(|_| ()),
+        }
     }
 
     /// Loads every program, also those that are not going to be attached.
@@ -313,6 +335,12 @@ pub fn detach(pins: &Pins, index: u32) -> Result<(), DatapathError> {
 
 pub(super) fn open_link(path: &Path) -> Result<PinnedLink, DatapathError> {
     PinnedLink::from_pin(path).map_err(|error| DatapathError::Link(format!("{}: {error}", path.display())))
+}
+
+/// The name of the program behind a link: the kernel replaces one only by one of its kind.
+fn kind_of(link: &FdLink) -> Result<&'static str, LinkError> {
+    let attached = link.info()?.program_id();
+    Ok(if is_named(attached, MULTI_BUFFER) { MULTI_BUFFER } else { LINEAR })
 }
 
 /// Whether the loaded program of this number has this name.

@@ -64,7 +64,7 @@ impl Maps {
 
     /// Changes the `destinations` of the rules that hold. New ones are filtered before old ones cease to be.
     pub fn follow_destinations(&mut self, destinations: &[Address]) -> Result<(), DatapathError> {
-        let slot = self.control()?.active_slot;
+        let slot = self.idle_slot()? ^ 1;
         self.add_destinations(slot, destinations)?;
         remove_where(&mut self.destinations, "DESTINATIONS", |key: &Shared<TargetKey>| {
             key.0.slot == u64::from(slot) && !destinations.contains(&key.0.address)

@@ -1,5 +1,6 @@
 //! What one network namespace's controller keeps under /run: its lock, its socket, and what others may know of it.
 
+mod change;
 mod lock;
 mod position;
 mod state;
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use knock_common::rules::Slot;
 
+pub use change::ChangeRecord;
 pub use lock::{ControllerLock, running_controller};
 pub use position::Position;
 pub use state::{ConfigState, DoorState, RunState};
@@ -50,7 +52,7 @@ impl RuntimeDirectory {
 
     /// Forgets what was in force; what was pinned is gone.
     pub fn clear(&self) {
-        for path in [self.state_file(0), self.state_file(1), self.position_file()] {
+        for path in [self.state_file(0), self.state_file(1), self.position_file(), self.change_file()] {
             // Nobody reads it without pins.
             let _ = fs::remove_file(path);
         }
@@ -67,6 +69,10 @@ impl RuntimeDirectory {
     /// Of the rules in one of the two slots.
     pub fn state_file(&self, slot: Slot) -> PathBuf {
         self.0.join(format!("state-{slot}.json"))
+    }
+
+    pub fn change_file(&self) -> PathBuf {
+        self.0.join("change.json")
     }
 
     pub fn position_file(&self) -> PathBuf {

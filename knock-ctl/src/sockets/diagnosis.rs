@@ -11,7 +11,7 @@ use super::{Connection, SocketsError};
 use crate::netlink::{Scope, ask};
 
 /// Connections that were accepted, are being accepted, or were answered.
-const CONNECTED: StateFlags = StateFlags::SYN_RECV
+pub(super) const CONNECTED: StateFlags = StateFlags::SYN_RECV
     .union(StateFlags::ESTABLISHED)
     .union(StateFlags::FIN_WAIT1)
     .union(StateFlags::FIN_WAIT2)
@@ -31,13 +31,8 @@ pub fn connected_datagrams() -> Result<Vec<Connection>, SocketsError> {
 }
 
 fn connections(protocol: u8, states: StateFlags) -> Result<Vec<Connection>, SocketsError> {
-    let mut connections: Vec<Connection> = sockets(protocol, states)?
-        .into_iter()
-        .map(|socket| Connection {
-            local: (socket.source_address.into(), socket.source_port),
-            remote: (socket.destination_address.into(), socket.destination_port),
-        })
-        .collect();
+    let mut connections: Vec<Connection> =
+        sockets(protocol, states)?.into_iter().map(|socket| socket.ends).collect();
     connections.sort_unstable();
     connections.dedup();
     Ok(connections)
@@ -52,14 +47,14 @@ pub fn listeners() -> Result<Vec<Port>, SocketsError> {
     let mut ports = Vec::new();
     for (number, protocol, states) in kinds {
         let bound = sockets(number, states)?;
-        ports.extend(bound.into_iter().filter_map(|socket| Port::new(protocol, socket.source_port)));
+        ports.extend(bound.into_iter().filter_map(|socket| Port::new(protocol, socket.ends.local.1)));
     }
     ports.sort_unstable();
     ports.dedup();
     Ok(ports)
 }
 
-fn sockets(protocol: u8, states: StateFlags) -> Result<Vec<SocketId>, SocketsError> {
+pub(super) fn sockets(protocol: u8, states: StateFlags) -> Result<Vec<Socket>, SocketsError> {
     let mut found = Vec::new();
     for (family, socket_id) in [(AF_INET, SocketId::new_v4()), (AF_INET6, SocketId::new_v6())] {
         let request = SockDiagMessage::InetRequest(InetRequest {
@@ -69,21 +64,32 @@ fn sockets(protocol: u8, states: StateFlags) -> Result<Vec<SocketId>, SocketsErr
             states: states.clone(),
             socket_id,
         });
-        let replies: Vec<SocketHeader> =
-            ask(NETLINK_SOCK_DIAG, Scope::All, request).map_err(SocketsError::Sockets)?;
-        found.extend(replies.into_iter().map(|reply| reply.0));
+        found
+            .extend(ask::<_, Socket>(NETLINK_SOCK_DIAG, Scope::All, request).map_err(SocketsError::Sockets)?);
     }
     Ok(found)
 }
 
 /// The fixed part of an answer. Its attributes grow with every kernel and say nothing that is needed here.
-struct SocketHeader(SocketId);
+pub(super) struct Socket {
+    /// A listener's `remote` says nothing.
+    pub(super) ends: Connection,
+    /// No other socket of this network namespace ever has the same.
+    pub(super) cookie: u64,
+    /// As /proc/PID/fd shows it; 0: no process has it yet, or any more.
+    pub(super) inode: u32,
+}
 
-impl NetlinkDeserializable for SocketHeader {
+impl NetlinkDeserializable for Socket {
     type Error = DecodeError;
 
     fn deserialize(_: &NetlinkHeader, payload: &[u8]) -> Result<Self, DecodeError> {
-        InetResponseHeader::parse(payload).map(|header| Self(header.socket_id))
+        let InetResponseHeader { socket_id, inode, .. } = InetResponseHeader::parse(payload)?;
+        let ends = Connection {
+            local: (socket_id.source_address.into(), socket_id.source_port),
+            remote: (socket_id.destination_address.into(), socket_id.destination_port),
+        };
+        Ok(Self { ends, cookie: u64::from_ne_bytes(socket_id.cookie), inode })
     }
 }
 

@@ -4,11 +4,13 @@
 
 mod conntrack;
 mod diagnosis;
+mod inbound;
 
 use knock_common::address::Address;
 
 pub use conntrack::{TrackedConnection, conntrack};
 pub use diagnosis::{connected_datagrams, established, listeners};
+pub use inbound::{InboundConnection, connection_cookies, inbound};
 
 use crate::netlink::NetlinkError;
 

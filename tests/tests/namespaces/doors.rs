@@ -36,21 +36,31 @@ fn a_door_opens_and_closes(mode: Mode) {
 }
 
 #[test]
-fn with_established_cut_connections_end_with_the_grant() {
+fn with_established_cut_connections_end_with_the_grant_natively() {
+    with_established_cut_connections_end_with_the_grant("native");
+}
+
+#[test]
+fn with_established_cut_connections_end_with_the_grant_in_generic_mode() {
+    with_established_cut_connections_end_with_the_grant("generic");
+}
+
+fn with_established_cut_connections_end_with_the_grant(mode: &str) {
     if !privileged() {
         return;
     }
     let site = Site::new(&format!("[filter]\nestablished = \"cut\"\n{SSH_DOOR}open_for = \"2s\"\n"));
     let lab = &site.lab;
     let _service = Service::start(lab, SSH);
-    let mut controller = site.attach(&[]);
-    let server = Machine::Server.v4();
-    stock_knock(lab, Machine::Client, &["-d", "5"], server, SSH_SEQUENCE);
-    let mut stream = connect(lab, Machine::Client, server, SSH).stream();
-    assert!(carries_data(&mut stream, LIMIT));
-    controller.expect("ssh: closed");
-    assert!(!carries_data(&mut stream, Duration::from_secs(1)));
-    assert!(connect(lab, Machine::Client, server, SSH).is_silence());
+    let mut controller = site.attach(&["--mode", mode]);
+    for server in [Machine::Server.v4(), Machine::Server.v6()] {
+        stock_knock(lab, Machine::Client, &["-d", "5"], server, SSH_SEQUENCE);
+        let mut stream = connect(lab, Machine::Client, server, SSH).stream();
+        assert!(carries_data(&mut stream, LIMIT));
+        controller.expect("ssh: closed");
+        assert!(!carries_data(&mut stream, Duration::from_secs(1)));
+        assert!(connect(lab, Machine::Client, server, SSH).is_silence());
+    }
 }
 
 #[test]

@@ -5,6 +5,8 @@
 mod addresses;
 mod at_once;
 mod commands;
+mod conditions;
+mod confirm;
 mod doors;
 mod established;
 mod evasion;
@@ -18,4 +20,5 @@ mod scans;
 mod site;
 mod ssh;
 mod systems;
+mod whole_machine;
 mod without_controller;

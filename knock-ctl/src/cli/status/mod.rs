@@ -21,8 +21,8 @@ use crate::datapath::{Pins, TableUse, attached};
 use crate::interface::{XdpMode, attached_programs};
 use crate::runtime::{ConfigState, RuntimeDirectory, running_controller};
 use report::{
-    ConfigReport, ControllerReport, CountersReport, DoorReport, HeldReport, InterfaceReport, StatusReport,
-    TableReport, TablesReport,
+    ConfigReport, ControllerReport, CountersReport, DoorReport, HeldReport, InterfaceReport, Lapsed,
+    StatusReport, TableReport, TablesReport,
 };
 
 /// Shows whether the filter is attached, under which rules, and how full it is
@@ -55,11 +55,24 @@ fn look_at(filter: &Filter) -> anyhow::Result<StatusReport> {
         opens: door.opens.clone(),
         opened: maps.openings(door.id),
     });
+    let unconfirmed = maps.unconfirmed()?;
+    let lapsed =
+        unconfirmed.filter(|change| change.time_left().is_none()).map(|change| match change.fallback {
+            Some(_) => Lapsed::ToRulesBefore,
+            None => Lapsed::ToNothing,
+        });
+    let confirm_in = unconfirmed.and_then(|change| change.time_left());
+    let enforce = match lapsed {
+        Some(Lapsed::ToNothing) => None,
+        _ => Some(maps.active_rules()?.has(RuleOption::Enforce)),
+    };
     Ok(StatusReport {
         interfaces: interfaces(pins),
         controller: controller(directory),
+        confirm_in_ms: confirm_in.map(|left| left.as_millis() as u64),
+        lapsed,
         policy: state.as_ref().map(|state| state.policy.clone()),
-        enforce: Some(maps.active_rules()?.has(RuleOption::Enforce)),
+        enforce,
         config: state.as_ref().map(|state| config_report(&state.config)),
         doors: doors.collect(),
         held: maps.held(now)?.into_iter().map(|(source, until)| held(source, until, now)).collect(),

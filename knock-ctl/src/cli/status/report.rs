@@ -13,7 +13,12 @@ use crate::datapath::PacketCounters;
 pub(super) struct StatusReport {
     pub(super) interfaces: Vec<InterfaceReport>,
     pub(super) controller: Option<ControllerReport>,
-    /// `None`, here and below: unknown, as there is no filter or no word from its controller.
+    /// How long the change of rules that waits can still be confirmed.
+    pub(super) confirm_in_ms: Option<u64>,
+    /// That the last change was not confirmed in time.
+    #[serde(skip)]
+    pub(super) lapsed: Option<Lapsed>,
+    /// `None`, here and below: unknown, as there is no filter, no rules are in force, or no controller has said.
     pub(super) policy: Option<String>,
     pub(super) enforce: Option<bool>,
     pub(super) config: Option<ConfigReport>,
@@ -22,6 +27,15 @@ pub(super) struct StatusReport {
     pub(super) held: Vec<HeldReport>,
     pub(super) tables: TablesReport,
     pub(super) counters: CountersReport,
+}
+
+/// What is left of a change that was not confirmed in time, and whose controller is not there to say so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lapsed {
+    /// The rules before it are in force.
+    ToRulesBefore,
+    /// There were none before it.
+    ToNothing,
 }
 
 #[derive(Debug, Serialize)]
@@ -116,6 +130,8 @@ impl StatusReport {
         Self {
             interfaces: Vec::new(),
             controller,
+            confirm_in_ms: None,
+            lapsed: None,
             policy: None,
             enforce: None,
             config: None,
@@ -124,6 +140,11 @@ impl StatusReport {
             tables: TablesReport { grants: empty(), attempts: empty(), flows: empty(), outgoing: empty() },
             counters: CountersReport::new(&PacketCounters::new()),
         }
+    }
+
+    /// Whether there are tables and counters to tell of.
+    pub(super) fn has_filter(&self) -> bool {
+        self.enforce.is_some() || self.lapsed.is_some()
     }
 
     pub(super) fn attachment(&self) -> Attachment {
@@ -169,6 +190,8 @@ pub(super) mod tests {
                 program_id: 41,
             }],
             controller: Some(ControllerReport { pid: 812 }),
+            confirm_in_ms: None,
+            lapsed: None,
             policy: Some("pass".into()),
             enforce: Some(true),
             config: Some(ConfigReport {
@@ -209,6 +232,7 @@ pub(super) mod tests {
             "version": 1,
             "interfaces": [{ "name": "eth0", "index": 2, "mode": "native", "program_id": 41 }],
             "controller": { "pid": 812 },
+            "confirm_in_ms": null,
             "policy": "pass",
             "enforce": true,
             "config": { "path": "/etc/knock/knock.toml", "sha256": "ab".repeat(32),
@@ -223,6 +247,12 @@ pub(super) mod tests {
                 by_reason(json!({ "public": 1200, "would_drop": 34, "no_grant": 98, "malformed": 1 })) },
         });
         assert_eq!(parsed(&report()), expected);
+    }
+
+    #[test]
+    fn a_change_that_waits_is_told_in_milliseconds() {
+        let waiting = StatusReport { confirm_in_ms: Some(41_500), ..report() };
+        assert_eq!(parsed(&waiting)["confirm_in_ms"], 41_500);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use knock_common::reason::Verdict;
 
 use super::report::{
-    Attachment, ConfigReport, CountersReport, HeldReport, InterfaceReport, StatusReport, TablesReport,
+    Attachment, ConfigReport, CountersReport, HeldReport, InterfaceReport, Lapsed, StatusReport, TablesReport,
 };
 use crate::cli::output;
 use crate::config::duration::format_duration;
@@ -22,7 +22,7 @@ impl StatusReport {
             text += "\n";
             text += &output::table(["DOOR", "STEPS", "OPENS", "OPENED"], rows);
         }
-        if self.enforce.is_some() {
+        if self.has_filter() {
             let TablesReport { grants, attempts, flows, outgoing } = &self.tables;
             // A source can hold several grants.
             let tables = [
@@ -56,16 +56,41 @@ impl StatusReport {
             ),
             None => ("Controller", "none".to_owned()),
         });
+        lines.extend(self.rules().map(|text| ("Rules", text)));
         lines.extend(self.policy.iter().map(|policy| ("Policy", policy.clone())));
         if self.enforce == Some(false) {
             lines.push(("Enforced", "no: nothing is dropped, what would be is counted".to_owned()));
         }
         lines.extend(self.config.iter().map(|config| ("Config", loaded(config))));
         lines.extend(self.held.iter().map(|held| ("Held", until_released(held))));
-        if self.enforce.is_some() {
+        if self.has_filter() {
             lines.push(("Packets", packets(&self.counters)));
         }
         lines.into_iter().map(|(name, value)| format!("{name:<12}{value}\n")).collect()
+    }
+}
+
+impl StatusReport {
+    /// What is out of the ordinary about the rules in force.
+    fn rules(&self) -> Option<String> {
+        match (self.confirm_in_ms, self.lapsed) {
+            (Some(milliseconds), _) => {
+                let left = Duration::from_secs(milliseconds.div_ceil(1000));
+                Some(format!(
+                    "changed, and the change is undone in {}, unless `knock-ctl confirm` keeps it",
+                    format_duration(left)
+                ))
+            }
+            (None, Some(Lapsed::ToRulesBefore)) => {
+                Some("those before the last change, which was not confirmed in time".to_owned())
+            }
+            (None, Some(Lapsed::ToNothing)) => Some(
+                "none in force: everything passes, as they were not confirmed in time; `knock-ctl attach` puts some \
+                 into force, `knock-ctl detach` takes the filter off"
+                    .to_owned(),
+            ),
+            (None, None) => None,
+        }
     }
 }
 
@@ -144,6 +169,20 @@ outgoing  3     262144
         ] {
             assert!(text.contains(line), "{line:?} in {text}");
         }
+    }
+
+    #[test]
+    fn what_waits_or_was_not_confirmed_is_said() {
+        let rules = |confirm_in_ms, lapsed| {
+            let text = StatusReport { confirm_in_ms, lapsed, ..report() }.to_text();
+            text.lines().find(|line| line.starts_with("Rules")).map(str::to_owned)
+        };
+        let expected =
+            "Rules       changed, and the change is undone in 42s, unless `knock-ctl confirm` keeps it";
+        assert_eq!(rules(Some(41_001), None).as_deref(), Some(expected));
+        assert!(rules(None, Some(Lapsed::ToNothing)).unwrap().contains("everything passes"));
+        assert!(rules(None, Some(Lapsed::ToRulesBefore)).unwrap().contains("those before the last change"));
+        assert_eq!(rules(None, None), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod controller;
 mod knocks;
 mod mode;
 mod service;
+mod ssh;
 mod tcp_counters;
 mod witness;
 
@@ -13,7 +14,8 @@ pub use controller::Controller;
 pub use knocks::{Knock, keep_order_on_the_wire, knock_raw, stock_knock};
 pub use mode::Mode;
 pub(crate) use mode::in_each_mode;
-pub use service::Service;
+pub use service::{Service, echo_datagrams, udp_socket};
+pub use ssh::{SshSession, Sshd};
 pub use tcp_counters::TcpCounters;
 pub use witness::Witness;
 

@@ -1,7 +1,7 @@
-//! A service of the server that sends back what it is sent.
+//! Services that send back what they are sent.
 
 use std::io::{Read, Write};
-use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -9,18 +9,20 @@ use std::thread;
 use knock_lab::Namespace;
 use knock_tests::lab::{Lab, Machine};
 
+use super::LIMIT;
+
 /// Listens on a port over both families until the test's process ends.
 pub struct Service {
     accepted: Arc<AtomicUsize>,
 }
 
 impl Service {
+    /// On the server.
     pub fn start(lab: &Lab, port: u16) -> Self {
-        Self::start_on(lab.namespace(Machine::Server), port)
+        Self::on(lab.namespace(Machine::Server), port)
     }
 
-    /// On another machine than the server.
-    pub fn start_on(machine: &Namespace, port: u16) -> Self {
+    pub fn on(machine: &Namespace, port: u16) -> Self {
         let at = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port);
         let listener = machine.enter(|| TcpListener::bind(at)).unwrap().unwrap();
         let accepted = Arc::new(AtomicUsize::new(0));
@@ -38,6 +40,27 @@ impl Service {
     pub fn accepted(&self) -> usize {
         self.accepted.load(Ordering::SeqCst)
     }
+}
+
+/// Sends every datagram back, from where it arrived, until the test's process ends.
+pub fn echo_datagrams(lab: &Lab, machine: Machine, address: IpAddr, port: u16) {
+    let socket = udp_socket(lab, machine, address, port);
+    socket.set_read_timeout(None).unwrap();
+    thread::spawn(move || {
+        let mut buffer = [0; 65_536];
+        while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+            // Whoever sent it may have closed its socket meanwhile.
+            let _ = socket.send_to(&buffer[..length], from);
+        }
+    });
+}
+
+/// A socket that waits long, but not for ever.
+pub fn udp_socket(lab: &Lab, machine: Machine, address: IpAddr, port: u16) -> UdpSocket {
+    let at = SocketAddr::new(address, port);
+    let socket = lab.enter(machine, || UdpSocket::bind(at)).unwrap().unwrap();
+    socket.set_read_timeout(Some(LIMIT)).unwrap();
+    socket
 }
 
 fn echo(mut stream: TcpStream) {

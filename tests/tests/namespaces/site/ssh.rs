@@ -1,0 +1,91 @@
+//! OpenSSH between a client and the server.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use knock_lab::OpenSsh;
+use knock_tests::lab::{Machine, Process};
+
+use super::{LIMIT, Site, connect, eventually};
+
+/// An SSH server on the server, over both families, in whose sessions commands run as root.
+pub struct Sshd {
+    openssh: OpenSsh,
+    port: u16,
+    _process: Process,
+}
+
+/// A shell at the other end of a connection. The connection ends when it is dropped.
+pub struct SshSession {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Sshd {
+    /// Before the filter is attached.
+    pub fn start(site: &Site, port: u16) -> Self {
+        let servers = [Machine::Server.v4(), Machine::Server.v6()];
+        let openssh = OpenSsh::new(&servers.map(|server| SocketAddr::new(server, port))).unwrap();
+        let process = Process::spawn(openssh.server(site.lab.namespace(Machine::Server))).unwrap();
+        for server in servers {
+            eventually("sshd listens", || connect(&site.lab, Machine::Server, server, port).is_accepted());
+        }
+        Self { openssh, port, _process: process }
+    }
+
+    /// Logs in from a machine.
+    #[track_caller]
+    pub fn session(&self, site: &Site, from: Machine, to: IpAddr) -> SshSession {
+        let mut ssh = self.client(site, from, to, LIMIT, "sh");
+        ssh.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = ssh.spawn().unwrap();
+        let input = child.stdin.take().unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let mut session = SshSession { child, input, output };
+        assert_eq!(session.run("true"), (0, String::new()), "the session is there");
+        session
+    }
+
+    /// The command that runs `remote` on the server; it waits `patience` for the connection.
+    pub fn client(
+        &self,
+        site: &Site,
+        from: Machine,
+        to: IpAddr,
+        patience: Duration,
+        remote: &str,
+    ) -> Command {
+        self.openssh.client(site.lab.namespace(from), SocketAddr::new(to, self.port), patience, remote)
+    }
+}
+
+impl SshSession {
+    /// Runs a command in the session; returns its exit status and what it said, on stdout and stderr.
+    #[track_caller]
+    pub fn run(&mut self, command: &str) -> (i32, String) {
+        const END: &str = "that was all: ";
+
+        writeln!(self.input, "({command}) </dev/null 2>&1; status=$?; echo; echo '{END}'$status").unwrap();
+        let mut said = String::new();
+        loop {
+            let mut line = String::new();
+            assert_ne!(self.output.read_line(&mut line).unwrap(), 0, "the session has ended: {said}");
+            if let Some(status) = line.strip_prefix(END) {
+                said.pop();
+                return (status.trim().parse().unwrap(), said);
+            }
+            said += &line;
+        }
+    }
+}
+
+impl Drop for SshSession {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
