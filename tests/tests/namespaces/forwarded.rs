@@ -46,7 +46,7 @@ fn go_on(ruleset: &str, targets: [(IpAddr, u16); 2]) {
     let site = Site::new("[doors.ssh]\nsequence = [7000, 8000, 9000]\nopens = [\"22/tcp\", \"2222/tcp\"]\n");
     let lab = &site.lab;
     let behind = put_behind_server(lab);
-    let service = Service::on(&behind, PORT_BEHIND);
+    let service = Service::start_on(&behind, PORT_BEHIND);
     load(lab, ruleset);
     let mut streams = targets.map(|(to, port)| connect(lab, Machine::Client, to, port).stream());
     let mut controller = site.attach(&[]);

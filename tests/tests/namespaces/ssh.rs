@@ -1,8 +1,9 @@
 //! OpenSSH behind the door.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use knock_lab::OpenSsh;
 use knock_tests::lab::{Machine, Process};
 
 use crate::site::*;
@@ -17,9 +18,14 @@ in_each_mode!(ssh_comes_in_by_knocking_and_stays);
 fn ssh_comes_in_by_knocking_and_stays(mode: Mode) {
     let site = Site::new(&format!("{SSH_DOOR}open_for = \"5s\"\n"));
     let lab = &site.lab;
-    let sshd = Sshd::start(&site, SSH);
+    let openssh = OpenSsh::new(&SERVERS.map(at)).unwrap();
+    let _sshd = Process::spawn(openssh.server(lab.namespace(Machine::Server))).unwrap();
+    for server in SERVERS {
+        eventually("sshd listens", || connect(lab, Machine::Stranger, server, SSH).is_accepted());
+    }
     let mut controller = site.attach_in(mode);
-    let ssh = |from, server, patience, remote| sshd.client(&site, from, server, patience, remote);
+    let ssh =
+        |from, server, patience, remote| openssh.client(lab.namespace(from), at(server), patience, remote);
 
     // Of a stranger, and of a friend who has yet to knock.
     let mut strangers =
@@ -63,6 +69,10 @@ fn ssh_comes_in_by_knocking_and_stays(mode: Mode) {
     for client in &mut late {
         times_out(client);
     }
+}
+
+fn at(server: IpAddr) -> SocketAddr {
+    SocketAddr::new(server, SSH)
 }
 
 /// The session's `cat` says what it is told.

@@ -19,10 +19,15 @@ pub struct Service {
 impl Service {
     /// On the server.
     pub fn start(lab: &Lab, port: u16) -> Self {
-        Self::on(lab.namespace(Machine::Server), port)
+        Self::on(lab, Machine::Server, port)
     }
 
-    pub fn on(machine: &Namespace, port: u16) -> Self {
+    pub fn on(lab: &Lab, machine: Machine, port: u16) -> Self {
+        Self::start_on(lab.namespace(machine), port)
+    }
+
+    /// On a machine that need not be one of the lab's.
+    pub fn start_on(machine: &Namespace, port: u16) -> Self {
         let at = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port);
         let listener = machine.enter(|| TcpListener::bind(at)).unwrap().unwrap();
         let accepted = Arc::new(AtomicUsize::new(0));

@@ -1,16 +1,15 @@
-//! OpenSSH between a client and the server.
+//! Sessions with an OpenSSH server on the server.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, SocketAddr};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::Duration;
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
 use knock_lab::OpenSsh;
 use knock_tests::lab::{Machine, Process};
 
 use super::{LIMIT, Site, connect, eventually};
 
-/// An SSH server on the server, over both families, in whose sessions commands run as root.
+/// An SSH server on the server, in whose sessions commands run as root.
 pub struct Sshd {
     openssh: OpenSsh,
     port: u16,
@@ -25,40 +24,25 @@ pub struct SshSession {
 }
 
 impl Sshd {
-    /// Before the filter is attached.
     pub fn start(site: &Site, port: u16) -> Self {
-        let servers = [Machine::Server.v4(), Machine::Server.v6()];
-        let openssh = OpenSsh::new(&servers.map(|server| SocketAddr::new(server, port))).unwrap();
+        let server = Machine::Server.v4();
+        let openssh = OpenSsh::new(&[SocketAddr::new(server, port)]).unwrap();
         let process = Process::spawn(openssh.server(site.lab.namespace(Machine::Server))).unwrap();
-        for server in servers {
-            eventually("sshd listens", || connect(&site.lab, Machine::Server, server, port).is_accepted());
-        }
+        eventually("sshd listens", || connect(&site.lab, Machine::Server, server, port).is_accepted());
         Self { openssh, port, _process: process }
     }
 
     /// Logs in from a machine.
     #[track_caller]
     pub fn session(&self, site: &Site, from: Machine, to: IpAddr) -> SshSession {
-        let mut ssh = self.client(site, from, to, LIMIT, "sh");
-        ssh.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = ssh.spawn().unwrap();
+        let to = SocketAddr::new(to, self.port);
+        let mut ssh = self.openssh.client(site.lab.namespace(from), to, LIMIT, "sh");
+        let mut child = ssh.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let input = child.stdin.take().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
         let mut session = SshSession { child, input, output };
         assert_eq!(session.run("true"), (0, String::new()), "the session is there");
         session
-    }
-
-    /// The command that runs `remote` on the server; it waits `patience` for the connection.
-    pub fn client(
-        &self,
-        site: &Site,
-        from: Machine,
-        to: IpAddr,
-        patience: Duration,
-        remote: &str,
-    ) -> Command {
-        self.openssh.client(site.lab.namespace(from), SocketAddr::new(to, self.port), patience, remote)
     }
 }
 

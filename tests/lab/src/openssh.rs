@@ -11,9 +11,6 @@ use tempfile::TempDir;
 
 use crate::Namespace;
 
-/// Where sshd wants an empty folder for its unprivileged part. It stays: another one may be using it.
-const PRIVILEGE_SEPARATION: &str = "/run/sshd";
-
 /// Their keys and configuration. Whoever runs the commands decides when they end.
 #[derive(Debug)]
 pub struct OpenSsh {
@@ -27,7 +24,6 @@ impl OpenSsh {
     /// # Errors
     /// When ssh-keygen fails, or there is no room for files.
     pub fn new(addresses: &[SocketAddr]) -> Result<Self> {
-        fs::create_dir_all(PRIVILEGE_SEPARATION).context(PRIVILEGE_SEPARATION)?;
         let folder = tempfile::Builder::new().prefix("knock-ssh-").tempdir()?;
         let host_key = new_key(folder.path(), "host_key")?;
         let client_key = new_key(folder.path(), "client_key")?;
@@ -36,10 +32,12 @@ impl OpenSsh {
         Ok(openssh)
     }
 
-    /// The server, in the foreground and without its log.
+    /// The server, in the foreground and without its log. It wants an empty folder for its unprivileged part, which stays:
+    /// other servers on this machine may have come to use it.
     pub fn server(&self, machine: &Namespace) -> Command {
-        let mut server = machine.command("/usr/sbin/sshd");
-        server.args(["-D", "-q", "-f"]).arg(self.configuration());
+        let mut server = machine.command("sh");
+        let script = "mkdir -p /run/sshd; exec /usr/sbin/sshd -D -q -f \"$1\"";
+        server.args(["-ec", script, "sh"]).arg(self.configuration());
         server
     }
 
@@ -70,7 +68,7 @@ impl OpenSsh {
     fn settings(&self, addresses: &[SocketAddr], host_key: &Path) -> String {
         let mut settings = format!(
             "HostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\nUsePAM no\n\
-             PasswordAuthentication no\nPermitRootLogin prohibit-password\nUseDNS no\nPrintMotd no\nPrintLastLog no\n",
+             PasswordAuthentication no\nPermitRootLogin prohibit-password\nUseDNS no\nPrintMotd no\n",
             host_key.display(),
             self.client_key.with_extension("pub").display(),
         );
