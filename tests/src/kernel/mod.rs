@@ -6,6 +6,7 @@ use crate::model::{Content, Event, Outcome, Parsed, Rules, parse};
 use crate::rule_set::{protocol, rule_set};
 use crate::state::Doors;
 use knock_common::address::Address;
+use knock_common::connection::ConnectionsKey;
 use knock_common::grant::Granted;
 use knock_common::hash::HashKey;
 use knock_common::reason::{Reason, Verdict};
@@ -114,6 +115,27 @@ impl KernelFilter {
     /// Turns the end of every grant back by so many nanoseconds.
     pub fn age_grants(&mut self, nanoseconds: u64) {
         self.memory.age_grants(nanoseconds);
+    }
+
+    /// Has another CPU be at the count of a grant's connections, until [`KernelFilter::release_count`].
+    pub fn hold_count(&mut self, source: IpAddr, door: usize) {
+        self.memory.lock(self.count_of(source, door));
+    }
+
+    /// # Panics
+    /// If it is not held.
+    pub fn release_count(&mut self, source: IpAddr, door: usize) {
+        self.memory.unlock(self.count_of(source, door));
+    }
+
+    /// Connections that the source's grant of a door would still let in at `now_ms`; `None`: it counts none.
+    pub fn connections_left(&self, source: IpAddr, door: usize, now_ms: u64) -> Option<u32> {
+        let connections = self.maps.connections(self.count_of(source, door))?;
+        Some(connections.left(Boottime::from_milliseconds(now_ms)))
+    }
+
+    fn count_of(&self, source: IpAddr, door: usize) -> ConnectionsKey {
+        ConnectionsKey { source: source.into(), door: self.doors.id(door), padding: 0 }
     }
 
     /// As [`crate::model::Model::packet`], with the millisecond in which it was judged. `None`: a millisecond ended while it
