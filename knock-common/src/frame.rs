@@ -5,6 +5,12 @@ pub trait Frame {
     /// Bytes of the whole frame, all buffers of it.
     fn length(&self) -> usize;
 
+    /// Whether the frame has so many bytes; cheaper than its length where it lies in several buffers.
+    #[inline(always)]
+    fn holds(&self, bytes: usize) -> bool {
+        self.length() >= bytes
+    }
+
     /// `N` words of 16 bits in network order, from byte `offset` on; `None` where the frame is shorter. `offset` is even:
     /// all headers are made of such words.
     fn words<const N: usize>(&self, offset: usize) -> Option<[u16; N]>;

@@ -134,6 +134,11 @@ impl<B: Buffers> Frame for MultiBufferFrame<B> {
     }
 
     #[inline(always)]
+    fn holds(&self, bytes: usize) -> bool {
+        self.head.length() >= bytes || self.buffers.length() >= bytes
+    }
+
+    #[inline(always)]
     fn words<const N: usize>(&self, offset: usize) -> Option<[u16; N]> {
         if let Some(words) = self.head.words(offset) {
             return Some(words);

@@ -13,7 +13,7 @@ const ECHO: u8 = 8;
 const QUERIES: [u8; 3] = [13, 15, 17];
 
 /// The largest length that the 16-bit field can say; a larger frame is a BIG TCP one and says 0.
-pub(super) const LENGTH_MAX: usize = 65_535;
+const LENGTH_MAX: usize = 65_535;
 
 #[inline(always)]
 pub(super) fn parse<F: Frame + ?Sized>(frame: &F, offset: usize) -> Parsed {
@@ -21,6 +21,15 @@ pub(super) fn parse<F: Frame + ?Sized>(frame: &F, offset: usize) -> Parsed {
     let [.., s0, s1, d0, d1] = header;
     let (source, destination) = (Address::from_v4_words([s0, s1]), Address::from_v4_words([d0, d1]));
     Body::between(body(frame, offset, header), source, destination)
+}
+
+/// Bytes from the IP header at `offset` on, of a frame that is too large for the header to say how many.
+#[inline(always)]
+pub(super) fn length_of_big<F: Frame + ?Sized>(frame: &F, offset: usize) -> Result<usize, Malformed> {
+    match frame.length().saturating_sub(offset) {
+        length if length > LENGTH_MAX => Ok(length),
+        _ => Err(Malformed),
+    }
 }
 
 #[inline(always)]
@@ -32,12 +41,11 @@ fn body<F: Frame + ?Sized>(frame: &F, offset: usize, header: [u16; HEADER / 2]) 
     if version_and_length >> 4 != 4 || header_length < HEADER {
         return Err(Malformed);
     }
-    let available = frame.length().saturating_sub(offset);
     let length = match length as usize {
-        0 if available > LENGTH_MAX => available,
+        0 => length_of_big(frame, offset)?,
         length => length,
     };
-    if length > available || length < header_length {
+    if length < header_length || !frame.holds(offset + length) {
         return Err(Malformed);
     }
     let fragment_offset = fragment & OFFSET_MASK;

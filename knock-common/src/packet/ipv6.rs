@@ -1,6 +1,6 @@
 //! IPv6 and its extension headers (RFC 8200).
 
-use super::ipv4::LENGTH_MAX;
+use super::ipv4::length_of_big;
 use super::{Body, Icmp, Kind, Malformed, NoPacket, Parsed, Payload, Segment, icmp, transport};
 use crate::address::Address;
 use crate::frame::Frame;
@@ -73,13 +73,11 @@ fn body<F: Frame + ?Sized>(frame: &F, offset: usize, header: [u16; 4]) -> Result
     if first >> 12 != 6 {
         return Err(Malformed);
     }
-    let available = frame.length().saturating_sub(offset + HEADER);
     let length = match length as usize {
-        0 if available + HEADER > LENGTH_MAX => available,
-        0 => return Err(Malformed),
+        0 => length_of_big(frame, offset)? - HEADER,
         length => length,
     };
-    if length > available {
+    if !frame.holds(offset + HEADER + length) {
         return Err(Malformed);
     }
     let mut walk = Walk {

@@ -17,9 +17,6 @@ use crate::interface::{self, InterfaceFacts, InterfaceName};
 use crate::rules::PreviousStates;
 use crate::runtime::{ControllerLock, RuntimeDirectory};
 
-/// More than the kernel takes to load the programs and attach them, from when rules are in force on.
-const ATTACHING: Duration = Duration::from_secs(60);
-
 /// A filter that is attached, and what its controller goes on with.
 pub(super) struct Attached {
     pub(super) in_force: InForce,
@@ -136,25 +133,23 @@ fn load_and_attach(
             "the tables stay as large as they were made; `knock-ctl detach` and attach anew to change [limits]"
         );
     }
-    let unconfirmed = confirm.map(|(wait, fallback)| Unconfirmed::for_time(wait + ATTACHING, fallback));
+    let is_new = facts.iter().any(|(_, facts)| !pins.link(facts.index).exists());
+    interfaces::prepare(&mut program, is_new.then_some(prepared.config.filter.mode), pins)?;
+    let unconfirmed = confirm.map(|(wait, fallback)| Unconfirmed::for_time(wait, fallback));
     let (mut in_force, imported) = prepared.put_into_force(&mut maps, directory, unconfirmed)?;
     interfaces::take_over_others(&mut program, facts, pins);
     // What begins from here on is noted as it leaves; what began before is known by its sockets.
     for (name, facts) in facts {
         interfaces::attach_egress(&mut program, name, facts.index, pins)?;
     }
-    let imported = imported.and(connections::import(&maps, &in_force.protected, &in_force.rules)?);
+    let imported = imported.and(connections::import(&maps, &in_force.closed, &in_force.rules)?);
     for (name, facts) in facts {
         interfaces::attach(&mut program, name, facts, in_force.config.filter.mode, pins)?;
         in_force.interfaces.insert((*name).clone(), facts.index);
     }
     // Those that were accepted while the filter was being attached.
-    let imported = imported.and(connections::import(&maps, &in_force.protected, &in_force.rules)?);
+    let imported = imported.and(connections::import(&maps, &in_force.closed, &in_force.rules)?);
     report_import(imported.recorded, imported.left_out);
-    let unconfirmed = match confirm {
-        Some((wait, _)) => maps.wait_from_now(wait)?,
-        None => None,
-    };
     Ok((in_force, program, maps, unconfirmed))
 }
 

@@ -19,7 +19,7 @@ pub(super) struct Prepared {
     pub(super) config: Config,
     pub(super) rules: RuleSet,
     pub(super) compiled: Compiled,
-    protected: ClosedPorts,
+    closed: ClosedPorts,
     state: RunState,
 }
 
@@ -27,7 +27,7 @@ pub(super) struct Prepared {
 #[derive(Clone)]
 pub(super) struct InForce {
     pub(super) config: Config,
-    pub(super) protected: ClosedPorts,
+    pub(super) closed: ClosedPorts,
     pub(super) rules: Rules,
     /// Those that the configuration or the command line names, with their indices.
     pub(super) interfaces: BTreeMap<InterfaceName, u32>,
@@ -51,7 +51,7 @@ impl Prepared {
         let compiled =
             compile(&rules, previous).map_err(|error| anyhow!("{}: {error}", loaded.path.display()))?;
         Ok(Self {
-            protected: ClosedPorts::of(&compiled),
+            closed: ClosedPorts::of(&compiled),
             state: run_state(&loaded, &rules),
             config: loaded.config,
             rules,
@@ -73,12 +73,12 @@ impl Prepared {
         directory: &RuntimeDirectory,
         unconfirmed: Option<Unconfirmed>,
     ) -> Result<(InForce, Imported)> {
-        let imported = connections::import(maps, &self.protected, &self.compiled.rules)?;
+        let imported = connections::import(maps, &self.closed, &self.compiled.rules)?;
         self.state.config.loaded_at = notice::now();
         self.state.save(directory, maps.idle_slot()?)?;
         maps.put_into_force_until(&self.compiled, unconfirmed)?;
-        let Self { config, protected, compiled, .. } = self;
-        Ok((InForce { config, protected, rules: compiled.rules, interfaces: BTreeMap::new() }, imported))
+        let Self { config, closed, compiled, .. } = self;
+        Ok((InForce { config, closed, rules: compiled.rules, interfaces: BTreeMap::new() }, imported))
     }
 }
 

@@ -1,12 +1,12 @@
 //! The interfaces that the filter is put on and taken off.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, bail};
 
 use crate::config::{self, Filter};
-use crate::datapath::{self, EgressHook, Mode, Pins, Program};
-use crate::interface::{self, InterfaceFacts, InterfaceName, XdpMode};
+use crate::datapath::{DatapathError, EgressHook, Mode, Pins, Program};
+use crate::interface::{self, InterfaceFacts, InterfaceName};
 
 /// The interfaces to attach to: those named on the command line, else the configuration's.
 pub(super) fn named(named: &[String], filter: &Filter) -> Result<Vec<InterfaceName>> {
@@ -117,6 +117,21 @@ pub(super) fn take_over_others(
     }
 }
 
+/// The modes to try, in their order.
+fn modes(mode: config::Mode) -> &'static [Mode] {
+    match mode {
+        config::Mode::Auto => &[Mode::Native, Mode::Generic],
+        config::Mode::Native => &[Mode::Native],
+        config::Mode::Generic => &[Mode::Generic],
+    }
+}
+
+/// Loads what is going to be taken over, and attached to new interfaces in `mode`, before anything is changed.
+pub(super) fn prepare(program: &mut Program, mode: Option<config::Mode>, pins: &Pins) -> Result<()> {
+    let first = mode.and_then(|mode| modes(mode).first().copied());
+    program.prepare(first, pins).context("the kernel refuses the filter")
+}
+
 /// Has what leaves by an interface noted, so that the answers to it are known when the filter comes.
 pub(super) fn attach_egress(
     program: &mut Program,
@@ -142,13 +157,8 @@ pub(super) fn attach(
         log::info!("{name}: took over from an earlier controller, without a gap");
         return Ok(());
     }
-    let modes: &[Mode] = match mode {
-        config::Mode::Auto => &[Mode::Native, Mode::Generic],
-        config::Mode::Native => &[Mode::Native],
-        config::Mode::Generic => &[Mode::Generic],
-    };
     let mut refusals = Vec::new();
-    for &mode in modes {
+    for &mode in modes(mode) {
         match program.attach(facts.index, mode, pins) {
             Ok(()) => {
                 for refusal in refusals {
@@ -157,6 +167,7 @@ pub(super) fn attach(
                 log::info!("{name}: attached in {mode} mode");
                 return Ok(());
             }
+            Err(error @ DatapathError::Verifier { .. }) => return Err(error.into()),
             Err(error) => refusals.push(refusal(name, facts, mode, &error)),
         }
     }
@@ -164,12 +175,7 @@ pub(super) fn attach(
 }
 
 /// Why an interface does not take the program, and what may help.
-fn refusal(
-    name: &InterfaceName,
-    facts: &InterfaceFacts,
-    mode: Mode,
-    error: &datapath::DatapathError,
-) -> String {
+fn refusal(name: &InterfaceName, facts: &InterfaceFacts, mode: Mode, error: &DatapathError) -> String {
     let driver = facts.driver.as_deref().unwrap_or("unknown");
     let mut text = format!(
         "{name}: {mode} mode is refused ({error}); driver {driver}, MTU {}, {} receive queues",
@@ -185,11 +191,9 @@ fn refusal(
 fn cure(name: &InterfaceName, facts: &InterfaceFacts) -> String {
     /// What fits a page with the headroom that XDP wants; many drivers' limit.
     const MTU_OF_ONE_PAGE: u32 = 3498;
-    /// Devices without a driver to run a program in.
-    const WITHOUT: [&str; 2] = ["lo", "dummy"];
 
-    if facts.driver.is_none() && WITHOUT.iter().any(|kind| name.to_string().starts_with(kind)) {
-        "an interface of this kind has none; generic mode does it".to_owned()
+    if has_no_native_mode(facts) {
+        "interfaces of this kind have none; generic mode does it".to_owned()
     } else if facts.mtu > MTU_OF_ONE_PAGE {
         format!("many drivers need a smaller MTU: `ip link set dev {name} mtu {MTU_OF_ONE_PAGE}`")
     } else if facts.receive_queues > 1 {
@@ -204,121 +208,10 @@ fn cure(name: &InterfaceName, facts: &InterfaceFacts) -> String {
     }
 }
 
-/// What another configuration's interfaces mean for those that the filter is on.
-pub(super) struct InterfaceChanges {
-    attach: Vec<(InterfaceName, InterfaceFacts)>,
-    stay: BTreeMap<InterfaceName, u32>,
-    detach: BTreeMap<InterfaceName, u32>,
-}
+/// Whether there is no driver that could run programs, because it is the kernel's own.
+fn has_no_native_mode(facts: &InterfaceFacts) -> bool {
+    /// Virtual ones that have it all the same.
+    const WITH: &[&str] = &["bond", "netdevsim", "netkit", "tun", "veth"];
 
-impl InterfaceChanges {
-    /// Every interface stays.
-    pub(super) fn none(before: &BTreeMap<InterfaceName, u32>) -> Self {
-        Self { attach: Vec::new(), stay: before.clone(), detach: BTreeMap::new() }
-    }
-
-    /// From those that were named to those that are.
-    ///
-    /// # Errors
-    /// When one that is named newly does not exist, or has a program of somebody else's.
-    pub(super) fn between(
-        before: &BTreeMap<InterfaceName, u32>,
-        after: &[InterfaceName],
-        pins: &Pins,
-    ) -> Result<Self> {
-        let mut changes = Self::none(before);
-        changes.detach = before.iter().map(|(name, index)| (name.clone(), *index)).collect();
-        changes.stay.clear();
-        for name in after {
-            match (before.get(name), interface::describe(name)) {
-                // It is gone for now, or gone and back.
-                (Some(&index), facts) if facts.as_ref().map_or(true, |facts| facts.index == index) => {
-                    changes.detach.remove(name);
-                    changes.stay.insert(name.clone(), index);
-                }
-                (_, facts) => {
-                    let facts = facts?;
-                    refuse_foreign_program(name, &facts, pins)?;
-                    if pins.link(facts.index).exists() {
-                        changes.stay.insert(name.clone(), facts.index);
-                    } else {
-                        changes.attach.push((name.clone(), facts));
-                    }
-                }
-            }
-        }
-        Ok(changes)
-    }
-
-    /// Whether the filter comes to some.
-    pub(super) fn attach_some(&self) -> bool {
-        !self.attach.is_empty()
-    }
-
-    /// A line for each interface that differs.
-    pub(super) fn describe(&self) -> Vec<String> {
-        let added = self.attach.iter().map(|(name, _)| format!("interface {name}: added"));
-        added.chain(self.detach.keys().map(|name| format!("interface {name}: removed"))).collect()
-    }
-
-    /// A line for each interface that stays attached in another mode than is asked for.
-    pub(super) fn fixed_modes(&self, mode: config::Mode) -> Vec<String> {
-        let other = match mode {
-            config::Mode::Auto => return Vec::new(),
-            config::Mode::Native => XdpMode::Generic,
-            config::Mode::Generic => XdpMode::Native,
-        };
-        let is_otherwise = |index: &u32| {
-            interface::attached_programs(*index)
-                .is_ok_and(|programs| programs.iter().any(|program| program.mode == other))
-        };
-        let names = self.stay.iter().filter(|(_, index)| is_otherwise(index)).map(|(name, _)| name);
-        names
-            .map(|name| {
-                format!(
-                    "filter.mode: {name} stays attached as it is; `knock-ctl detach {name}` and attach anew to change that"
-                )
-            })
-            .collect()
-    }
-
-    /// Attaches to what is named newly, to all or to none.
-    pub(super) fn attach(&self, program: &mut Program, mode: config::Mode, pins: &Pins) -> Result<()> {
-        for (name, facts) in &self.attach {
-            let attached = attach_egress(program, name, facts.index, pins)
-                .and_then(|()| attach(program, name, facts, mode, pins));
-            if let Err(error) = attached {
-                self.take_back(pins);
-                return Err(error);
-            }
-        }
-        Ok(())
-    }
-
-    /// The reverse of [`InterfaceChanges::attach`].
-    pub(super) fn take_back(&self, pins: &Pins) {
-        for (name, facts) in &self.attach {
-            take_off(name, facts.index, pins);
-        }
-    }
-
-    /// Detaches from what is named no more.
-    pub(super) fn detach(&self, pins: &Pins) {
-        for (name, &index) in &self.detach {
-            take_off(name, index, pins);
-        }
-    }
-
-    /// What is named now.
-    pub(super) fn after(&self) -> BTreeMap<InterfaceName, u32> {
-        let attached = self.attach.iter().map(|(name, facts)| (name.clone(), facts.index));
-        attached.chain(self.stay.clone()).collect()
-    }
-}
-
-fn take_off(name: &InterfaceName, index: u32, pins: &Pins) {
-    match datapath::detach(pins, index) {
-        Ok(()) => log::info!("{name}: detached"),
-        Err(error) => log::warn!("{name}: {error}"),
-    }
+    facts.loopback || facts.kind.as_deref().is_some_and(|kind| !WITH.contains(&kind))
 }

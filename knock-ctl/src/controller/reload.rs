@@ -7,12 +7,12 @@ use knock_common::grant::Granted;
 
 use super::bring_up::refuse_to_close_for_others;
 use super::in_force::Prepared;
-use super::interfaces::{self, InterfaceChanges};
+use super::interface_changes::InterfaceChanges;
 use super::notice::Notice;
 use super::socket::{ReloadOptions, Reply, Report};
 use super::waiting::{self, Before, Change, in_seconds};
 use super::watch::Watch;
-use super::{changes, connections, lockout};
+use super::{changes, connections, interfaces, lockout};
 use crate::clock::boottime;
 use crate::config::ConfigErrors;
 use crate::datapath::Unconfirmed;
@@ -136,7 +136,7 @@ impl Watch {
         let before = std::mem::replace(&mut self.in_force, in_force);
         self.in_force.interfaces = interfaces.after();
         self.doors.reconfigure(&self.in_force.config);
-        // What can't be taken back waits with a change that may have to be.
+        // What follows can't be taken back, and waits with a change that may have to be.
         match unconfirmed {
             Some(unconfirmed) => {
                 let before = Before::Own { in_force: Box::new(before), interfaces };
@@ -150,7 +150,7 @@ impl Watch {
             }
         }
         // Connections that began meanwhile.
-        if let Err(error) = connections::import(&self.maps, &self.in_force.protected, &self.in_force.rules) {
+        if let Err(error) = connections::import(&self.maps, &self.in_force.closed, &self.in_force.rules) {
             log::error!("{error:#}");
         }
         Ok(())

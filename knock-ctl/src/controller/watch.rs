@@ -199,7 +199,7 @@ impl Watch {
             Err(error) => log::warn!("listening sockets are not known: {error}"),
         }
         if self.looks.is_multiple_of(RENEW_EVERY) && self.looks > 0 {
-            connections::renew(&self.maps, &self.in_force.protected, &self.in_force.rules)?;
+            connections::renew(&self.maps, &self.in_force.closed, &self.in_force.rules)?;
         }
         self.protocols.look(&self.maps)?;
         self.read_completions()?;
@@ -258,7 +258,7 @@ impl Watch {
     }
 
     /// Addresses of this machine have come or gone.
-    pub(super) fn follow_addresses(&mut self) -> Result<()> {
+    fn follow_addresses(&mut self) -> Result<()> {
         if let Some(destinations) = self.in_force.local_destinations()? {
             self.maps.follow_destinations(&destinations)?;
         }

@@ -59,17 +59,6 @@ impl Maps {
         Ok(Unconfirmed::of(&self.control()?))
     }
 
-    /// Lets the change that waits be confirmed for this long from now on.
-    pub fn wait_from_now(&mut self, wait: Duration) -> Result<Option<Unconfirmed>, DatapathError> {
-        let control = self.control()?;
-        let Some(waiting) = Unconfirmed::of(&control) else {
-            return Ok(None);
-        };
-        let change = Unconfirmed::for_time(wait, waiting.fallback);
-        self.set_control(Control { confirm_by: change.until.nanoseconds(), ..control })?;
-        Ok(Some(change))
-    }
-
     /// Lets the change that waits hold for good. `false`: none waits, or its time is up. Only for whoever has the controller's
     /// lock.
     pub fn confirm(&mut self) -> Result<bool, DatapathError> {

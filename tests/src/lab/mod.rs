@@ -41,12 +41,12 @@ pub struct Lab {
 impl Machine {
     const ALL: [Self; 3] = [Self::Server, Self::Client, Self::Stranger];
 
-    pub fn v4(self) -> IpAddr {
-        Ipv4Addr::new(10, 77, 0, self.number()).into()
+    pub const fn v4(self) -> IpAddr {
+        IpAddr::V4(Ipv4Addr::new(10, 77, 0, self.number()))
     }
 
-    pub fn v6(self) -> IpAddr {
-        Ipv6Addr::new(0xfd00, 0x77, 0, 0, 0, 0, 0, self.number().into()).into()
+    pub const fn v6(self) -> IpAddr {
+        IpAddr::V6(Ipv6Addr::new(0xfd00, 0x77, 0, 0, 0, 0, 0, self.number() as u16))
     }
 
     /// Its address of the same family as `other`.

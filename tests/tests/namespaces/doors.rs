@@ -1,80 +1,66 @@
 //! A door opens by its sequence, to whoever knocked, for as long as it should.
 
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use knock_tests::lab::{Machine, privileged};
 
 use crate::site::*;
 
-#[test]
-fn native_over_ipv4() {
-    opens_and_closes("native", Machine::Server.v4());
-}
+in_each_mode!(a_door_opens_and_closes);
 
-#[test]
-fn native_over_ipv6() {
-    opens_and_closes("native", Machine::Server.v6());
-}
-
-#[test]
-fn generic_over_ipv4() {
-    opens_and_closes("generic", Machine::Server.v4());
-}
-
-#[test]
-fn generic_over_ipv6() {
-    opens_and_closes("generic", Machine::Server.v6());
-}
-
-fn opens_and_closes(mode: &str, server: IpAddr) {
-    if !privileged() {
-        return;
-    }
+fn a_door_opens_and_closes(mode: Mode) {
     let site = Site::new(&format!("{SSH_DOOR}open_for = \"3s\"\n"));
     let lab = &site.lab;
     let _service = Service::start(lab, SSH);
-    let mut controller = site.attach(&["--mode", mode]);
-    controller_says_mode(&mut controller, &site, mode);
-    assert!(connect(lab, Machine::Client, server, SSH).is_silence());
+    let mut controller = site.attach_in(mode);
+    assert_eq!(controller.count(&format!("eth0: attached in {} mode", mode.name())), 1);
+    assert_eq!(site.attached_mode("eth0").as_deref(), Some(mode.as_link_shows()));
+    for (server, client) in
+        [(Machine::Server.v4(), Machine::Client.v4()), (Machine::Server.v6(), Machine::Client.v6())]
+    {
+        assert!(connect(lab, Machine::Client, server, SSH).is_silence());
 
-    let client = if server.is_ipv4() { Machine::Client.v4() } else { Machine::Client.v6() };
-    let knocked = Instant::now();
-    stock_knock(lab, Machine::Client, &["-d", "5"], server, SSH_SEQUENCE);
-    let mut old = connect(lab, Machine::Client, server, SSH).stream();
-    assert!(carries_data(&mut old, LIMIT));
-    controller.expect(&format!("{client}: ssh: OPEN SESAME"));
-    assert!(connect(lab, Machine::Stranger, server, SSH).is_silence());
+        let knocked = Instant::now();
+        stock_knock(lab, Machine::Client, &["-d", "5"], server, SSH_SEQUENCE);
+        let mut old = connect(lab, Machine::Client, server, SSH).stream();
+        assert!(carries_data(&mut old, LIMIT));
+        controller.expect(&format!("{client}: ssh: OPEN SESAME"));
+        assert!(connect(lab, Machine::Stranger, server, SSH).is_silence());
 
-    controller.expect(&format!("{client}: ssh: closed"));
-    let lasted = knocked.elapsed();
-    assert!(lasted.abs_diff(Duration::from_secs(3)) < Duration::from_millis(500), "{lasted:?}");
-    assert!(connect(lab, Machine::Client, server, SSH).is_silence());
-    assert!(carries_data(&mut old, LIMIT), "the connection that was accepted lives on");
-}
-
-fn controller_says_mode(controller: &mut Controller, site: &Site, mode: &str) {
-    assert_eq!(controller.count(&format!("eth0: attached in {mode} mode")), 1);
-    let expected = if mode == "native" { "xdp" } else { "xdpgeneric" };
-    assert_eq!(site.attached_mode("eth0").as_deref(), Some(expected));
+        controller.expect(&format!("{client}: ssh: closed"));
+        let lasted = knocked.elapsed();
+        assert!(lasted.abs_diff(Duration::from_secs(3)) < Duration::from_millis(500), "{lasted:?}");
+        assert!(connect(lab, Machine::Client, server, SSH).is_silence());
+        assert!(carries_data(&mut old, LIMIT), "the connection that was accepted lives on");
+    }
 }
 
 #[test]
-fn with_established_cut_connections_end_with_the_grant() {
+fn with_established_cut_connections_end_with_the_grant_natively() {
+    with_established_cut_connections_end_with_the_grant("native");
+}
+
+#[test]
+fn with_established_cut_connections_end_with_the_grant_in_generic_mode() {
+    with_established_cut_connections_end_with_the_grant("generic");
+}
+
+fn with_established_cut_connections_end_with_the_grant(mode: &str) {
     if !privileged() {
         return;
     }
     let site = Site::new(&format!("[filter]\nestablished = \"cut\"\n{SSH_DOOR}open_for = \"2s\"\n"));
     let lab = &site.lab;
     let _service = Service::start(lab, SSH);
-    let mut controller = site.attach(&[]);
-    let server = Machine::Server.v4();
-    stock_knock(lab, Machine::Client, &["-d", "5"], server, SSH_SEQUENCE);
-    let mut stream = connect(lab, Machine::Client, server, SSH).stream();
-    assert!(carries_data(&mut stream, LIMIT));
-    controller.expect("ssh: closed");
-    assert!(!carries_data(&mut stream, Duration::from_secs(1)));
-    assert!(connect(lab, Machine::Client, server, SSH).is_silence());
+    let mut controller = site.attach(&["--mode", mode]);
+    for server in [Machine::Server.v4(), Machine::Server.v6()] {
+        stock_knock(lab, Machine::Client, &["-d", "5"], server, SSH_SEQUENCE);
+        let mut stream = connect(lab, Machine::Client, server, SSH).stream();
+        assert!(carries_data(&mut stream, LIMIT));
+        controller.expect("ssh: closed");
+        assert!(!carries_data(&mut stream, Duration::from_secs(1)));
+        assert!(connect(lab, Machine::Client, server, SSH).is_silence());
+    }
 }
 
 #[test]

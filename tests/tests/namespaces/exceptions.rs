@@ -119,25 +119,14 @@ fn datagram_arrives(site: &Site, from: Machine, server: IpAddr, port: u16) -> bo
     arrived
 }
 
-#[test]
-fn tagged_knocks_count_natively() {
-    tagged_knocks_count("native");
-}
+in_each_mode!(tagged_knocks_count);
 
-#[test]
-fn tagged_knocks_count_in_generic_mode() {
-    tagged_knocks_count("generic");
-}
-
-fn tagged_knocks_count(mode: &str) {
-    if !privileged() {
-        return;
-    }
+fn tagged_knocks_count(mode: Mode) {
     let site = Site::new(SSH_DOOR);
     let lab = &site.lab;
     lab.keep_tags_in_frames().unwrap();
     let _service = Service::start(lab, SSH);
-    let mut controller = site.attach(&["--mode", mode]);
+    let mut controller = site.attach_in(mode);
     let socket = lab.raw_socket(Machine::Client).unwrap();
     let tag = |frame: Frame, tags: &[(u16, u16)]| {
         tags.iter().fold(frame, |frame, &(tpid, id)| frame.vlan(tpid, id)).build()

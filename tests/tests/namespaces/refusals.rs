@@ -205,28 +205,6 @@ fn a_second_controller() {
 }
 
 #[test]
-fn without_a_bpf_file_system_one_is_mounted() {
-    if !privileged() {
-        return;
-    }
-    let site = Site::new(SSH_DOOR);
-    let lab = &site.lab;
-    let _service = Service::start(lab, SSH);
-    let (program, config) = (program(), site.config());
-    let script = format!(
-        "umount --all-targets --recursive /sys/fs/bpf; exec {} attach {INTERFACE} --config {}",
-        text(&program),
-        text(&config)
-    );
-    let words = ["unshare", "--mount", "sh", "-c", &script];
-    let mut controller = lab.spawn_in(Machine::Server, &words).unwrap();
-    controller.expect_line("mounted a BPF file system at /sys/fs/bpf", LIMIT).unwrap();
-    controller.expect_line("watching;", LIMIT).unwrap();
-    assert!(connect(lab, Machine::Client, Machine::Server.v4(), SSH).is_silence());
-    assert!(!site.pins().exists(), "it is a file system of its own");
-}
-
-#[test]
 fn an_interface_without_native_mode_gets_the_generic_one() {
     if !privileged() {
         return;

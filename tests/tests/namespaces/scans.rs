@@ -1,6 +1,5 @@
 //! Scans and mistaken sequences open nothing; what networks do to honest sequences does no harm.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use knock_tests::lab::{Machine, privileged};
@@ -10,50 +9,45 @@ use crate::site::*;
 const UDP_DOOR: &str =
     "[doors.vpn]\nsequence = [\"7000/udp\", \"8000/udp\", \"9000/udp\"]\nopens = [\"23/tcp\"]\n";
 
-#[test]
-fn a_full_ascending_scan_opens_nothing() {
-    a_scan_opens_nothing(Machine::Server.v4(), &["-sS", "-r", "-p1-65535"]);
+in_each_mode!(
+    a_full_ascending_scan_opens_nothing,
+    a_full_scan_in_random_order_opens_nothing,
+    a_udp_scan_opens_nothing,
+    knocks_that_arrive_twice_open,
+    a_client_that_hangs_goes_through_when_its_user_knocks,
+);
+
+fn a_full_ascending_scan_opens_nothing(mode: Mode) {
+    a_scan_opens_nothing(mode, &["-sS", "-r", "-p1-65535"]);
 }
 
-#[test]
-fn a_full_scan_in_random_order_opens_nothing() {
-    a_scan_opens_nothing(Machine::Server.v4(), &["-sS", "-p1-65535"]);
+fn a_full_scan_in_random_order_opens_nothing(mode: Mode) {
+    a_scan_opens_nothing(mode, &["-sS", "-p1-65535"]);
 }
 
-#[test]
-fn a_full_ascending_scan_over_ipv6_opens_nothing() {
-    a_scan_opens_nothing(Machine::Server.v6(), &["-6", "-sS", "-r", "-p1-65535"]);
+fn a_udp_scan_opens_nothing(mode: Mode) {
+    a_scan_opens_nothing(mode, &["-sU", "-r", "-p6900-9100"]);
 }
 
-#[test]
-fn a_udp_scan_opens_nothing() {
-    a_scan_opens_nothing(Machine::Server.v4(), &["-sU", "-r", "-p6900-9100"]);
-}
-
-#[test]
-fn a_udp_scan_over_ipv6_opens_nothing() {
-    a_scan_opens_nothing(Machine::Server.v6(), &["-6", "-sU", "-r", "-p6900-9100"]);
-}
-
-fn a_scan_opens_nothing(server: IpAddr, options: &[&str]) {
-    if !privileged() {
-        return;
-    }
+fn a_scan_opens_nothing(mode: Mode, options: &[&str]) {
     let site = Site::new(&format!("{SSH_DOOR}{UDP_DOOR}"));
     let lab = &site.lab;
     let _service = Service::start(lab, SSH);
-    let mut controller = site.attach(&[]);
-    let target = server.to_string();
-    let common = ["nmap", "-Pn", "-n", "--min-rate", "20000", "--max-retries", "0", "-oG", "-", &target];
-    let report = site.run(Machine::Client, &[&common, options].concat());
-    assert!(report.contains("# Nmap done"), "{report}");
-    assert!(!report.contains("/open/"), "{report}");
-    assert!(connect(lab, Machine::Client, server, SSH).is_silence());
-    // The scanner opens the door too, once it knows how; nothing was opened before.
-    stock_knock(lab, Machine::Client, &["-d", "5"], server, SSH_SEQUENCE);
-    assert!(connect(lab, Machine::Client, server, SSH).is_accepted());
-    controller.expect("ssh: OPEN SESAME");
-    assert_eq!(controller.count("OPEN SESAME"), 1);
+    let mut controller = site.attach_in(mode);
+    for server in [Machine::Server.v4(), Machine::Server.v6()] {
+        let family = if server.is_ipv6() { &["-6"][..] } else { &[] };
+        let target = server.to_string();
+        let common = ["nmap", "-Pn", "-n", "--min-rate", "20000", "--max-retries", "0", "-oG", "-", &target];
+        let report = site.run(Machine::Client, &[&common, family, options].concat());
+        assert!(report.contains("# Nmap done"), "{report}");
+        assert!(!report.contains("/open/"), "{report}");
+        assert!(connect(lab, Machine::Client, server, SSH).is_silence());
+        // The scanner opens the door too, once it knows how; nothing was opened before.
+        stock_knock(lab, Machine::Client, &["-d", "5"], server, SSH_SEQUENCE);
+        assert!(connect(lab, Machine::Client, server, SSH).is_accepted());
+        controller.expect("ssh: OPEN SESAME");
+    }
+    assert_eq!(controller.count("OPEN SESAME"), 2);
 }
 
 #[test]
@@ -107,15 +101,11 @@ fn wrong_missing_swapped_and_late_knocks_open_nothing() {
     }
 }
 
-#[test]
-fn knocks_that_arrive_twice_open() {
-    if !privileged() {
-        return;
-    }
+fn knocks_that_arrive_twice_open(mode: Mode) {
     let site = Site::new(&format!("{SSH_DOOR}{UDP_DOOR}"));
     let lab = &site.lab;
     let (_ssh, _vpn) = (Service::start(lab, SSH), Service::start(lab, 23));
-    let _controller = site.attach(&[]);
+    let _controller = site.attach_in(mode);
     let server = Machine::Server.v4();
     for (number, port) in SSH_SEQUENCE.iter().enumerate() {
         // The same source port and sequence number twice, as in a retransmission.
@@ -142,15 +132,11 @@ fn knocks_that_arrive_twice_open() {
     }
 }
 
-#[test]
-fn a_client_that_hangs_goes_through_when_its_user_knocks() {
-    if !privileged() {
-        return;
-    }
+fn a_client_that_hangs_goes_through_when_its_user_knocks(mode: Mode) {
     let site = Site::new(SSH_DOOR);
     let lab = &site.lab;
     let service = Service::start(lab, SSH);
-    let _controller = site.attach(&[]);
+    let _controller = site.attach_in(mode);
     for (number, server) in (1..).zip([Machine::Server.v4(), Machine::Server.v6()]) {
         let target = server.to_string();
         let before = TcpCounters::of(lab, Machine::Client).segments_out;

@@ -46,15 +46,13 @@ fn doors_work_while_it_is_dead_and_its_grants_outlive_it() {
     assert!(connect(lab, Machine::Stranger, servers[0], SSH).is_silence());
 }
 
-#[test]
-fn no_stranger_gets_through_while_a_controller_takes_over() {
-    if !privileged() {
-        return;
-    }
+in_each_mode!(no_stranger_gets_through_while_a_controller_takes_over);
+
+fn no_stranger_gets_through_while_a_controller_takes_over(mode: Mode) {
     let site = Site::new(SSH_DOOR);
     let lab = &site.lab;
     let service = Service::start(lab, SSH);
-    site.attach(&[]).kill();
+    site.attach_in(mode).kill();
     let before = TcpCounters::of(lab, Machine::Server);
     let dropped = site.counted("no_grant");
     let (stop, socket) = (AtomicBool::new(false), lab.raw_socket(Machine::Stranger).unwrap());
@@ -75,7 +73,7 @@ fn no_stranger_gets_through_while_a_controller_takes_over() {
             sent
         });
         for _ in 0..2 {
-            site.attach(&[]).kill();
+            site.attach_in(mode).kill();
         }
         stop.store(true, Ordering::SeqCst);
         hammer.join().unwrap()

@@ -16,7 +16,7 @@ pub const COMPILER: [Need; 2] = [
 ];
 
 /// Each program with its package.
-const PROGRAMS: [(&str, Need); 14] = [
+const PROGRAMS: [(&str, Need); 15] = [
     ("knock", Need { package: "knockd", why: "it brings the stock client" }),
     ("nmap", Need { package: "nmap", why: "it scans in tests and the demo" }),
     ("hping3", Need { package: "hping3", why: "it forges and floods in tests" }),
@@ -27,6 +27,7 @@ const PROGRAMS: [(&str, Need); 14] = [
     ("sudo", Need { package: "sudo", why: "it stands between a session and its commands in tests" }),
     ("tmux", Need { package: "tmux", why: "its commands come from no session in tests" }),
     ("ping", Need { package: "iputils-ping", why: "it tests what passes besides TCP and UDP" }),
+    ("traceroute", Need { package: "traceroute", why: "it finds the way out in tests" }),
     (
         "xdp-filter",
         Need { package: "xdp-tools", why: "its program is the stranger on an interface in tests" },

@@ -3,6 +3,7 @@
 mod connection;
 mod controller;
 mod knocks;
+mod mode;
 mod service;
 mod ssh;
 mod tcp_counters;
@@ -11,7 +12,9 @@ mod witness;
 pub use connection::{carries_data, connect, connect_within};
 pub use controller::Controller;
 pub use knocks::{Knock, keep_order_on_the_wire, knock_raw, stock_knock};
-pub use service::Service;
+pub use mode::Mode;
+pub(crate) use mode::in_each_mode;
+pub use service::{Service, echo_datagrams, udp_socket};
 pub use ssh::{SshSession, Sshd};
 pub use tcp_counters::TcpCounters;
 pub use witness::Witness;
@@ -78,6 +81,11 @@ impl Site {
         let mut controller = self.start(arguments);
         controller.expect("watching;");
         controller
+    }
+
+    /// As [`Site::attach`], in one mode alone.
+    pub fn attach_in(&self, mode: Mode) -> Controller {
+        self.attach(&["--mode", mode.name()])
     }
 
     /// As [`Site::attach`], without waiting.

@@ -1,12 +1,14 @@
-//! A service of the server that sends back what it is sent.
+//! Services that send back what they are sent.
 
 use std::io::{Read, Write};
-use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use knock_tests::lab::{Lab, Machine};
+
+use super::LIMIT;
 
 /// Listens on a port over both families until the test's process ends.
 pub struct Service {
@@ -14,9 +16,14 @@ pub struct Service {
 }
 
 impl Service {
+    /// On the server.
     pub fn start(lab: &Lab, port: u16) -> Self {
+        Self::on(lab, Machine::Server, port)
+    }
+
+    pub fn on(lab: &Lab, machine: Machine, port: u16) -> Self {
         let at = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port);
-        let listener = lab.enter(Machine::Server, || TcpListener::bind(at)).unwrap().unwrap();
+        let listener = lab.enter(machine, || TcpListener::bind(at)).unwrap().unwrap();
         let accepted = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&accepted);
         thread::spawn(move || {
@@ -32,6 +39,27 @@ impl Service {
     pub fn accepted(&self) -> usize {
         self.accepted.load(Ordering::SeqCst)
     }
+}
+
+/// Sends every datagram back, from where it arrived, until the test's process ends.
+pub fn echo_datagrams(lab: &Lab, machine: Machine, address: IpAddr, port: u16) {
+    let socket = udp_socket(lab, machine, address, port);
+    socket.set_read_timeout(None).unwrap();
+    thread::spawn(move || {
+        let mut buffer = [0; 65_536];
+        while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+            // Whoever sent it may have closed its socket meanwhile.
+            let _ = socket.send_to(&buffer[..length], from);
+        }
+    });
+}
+
+/// A socket that waits long, but not for ever.
+pub fn udp_socket(lab: &Lab, machine: Machine, address: IpAddr, port: u16) -> UdpSocket {
+    let at = SocketAddr::new(address, port);
+    let socket = lab.enter(machine, || UdpSocket::bind(at)).unwrap().unwrap();
+    socket.set_read_timeout(Some(LIMIT)).unwrap();
+    socket
 }
 
 fn echo(mut stream: TcpStream) {
