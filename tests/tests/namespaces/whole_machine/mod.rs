@@ -4,6 +4,7 @@ mod link;
 mod outgoing;
 mod paths;
 mod protocols;
+mod scans;
 mod transfers;
 
 use std::net::IpAddr;
