@@ -32,6 +32,10 @@ pub struct AttachArguments {
     #[arg(long, value_name = "TIME")]
     confirm: Option<ConfirmTime>,
 
+    /// Also if somebody who is here now could not come again
+    #[arg(long)]
+    yes: bool,
+
     /// Log what happens to every packet
     #[arg(long)]
     trace: bool,
@@ -61,6 +65,7 @@ pub fn run(arguments: AttachArguments) -> Result<ExitCode> {
         mode: arguments.mode.map(Mode::from),
         audit: arguments.audit,
         trace: arguments.trace,
+        yes: arguments.yes,
         confirm: arguments.confirm.map(ConfirmTime::duration),
     })
 }

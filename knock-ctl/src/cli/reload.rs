@@ -25,6 +25,10 @@ pub struct ReloadArguments {
     /// Undo it after this time, unless `knock-ctl confirm` keeps it
     #[arg(long, value_name = "TIME")]
     confirm: Option<ConfirmTime>,
+
+    /// Also if somebody who is here now could not come again
+    #[arg(long)]
+    yes: bool,
 }
 
 pub(super) fn run(arguments: &ReloadArguments) -> Result<ExitCode> {
@@ -35,6 +39,7 @@ pub(super) fn run(arguments: &ReloadArguments) -> Result<ExitCode> {
     let request = Request::Reload(ReloadOptions {
         dry_run: arguments.dry_run,
         confirm: arguments.confirm.map(ConfirmTime::duration),
+        yes: arguments.yes,
     });
     let report = match controller::ask(&directory, &request) {
         Ok(report) => report,

@@ -46,11 +46,11 @@ fn each_subcommand_is_read_with_its_options() {
     let commands = [
         ("check", "Check(CheckArguments { file: \"/etc/knock/knock.toml\", strict: false, offline: false })"),
         ("check - --strict --offline", "Check(CheckArguments { file: \"-\", strict: true, offline: true })"),
-        ("reload", "Reload(ReloadArguments { dry_run: false, confirm: None })"),
-        ("reload --dry-run", "Reload(ReloadArguments { dry_run: true, confirm: None })"),
+        ("reload", "Reload(ReloadArguments { dry_run: false, confirm: None, yes: false })"),
+        ("reload --dry-run", "Reload(ReloadArguments { dry_run: true, confirm: None, yes: false })"),
         (
             "reload --confirm 1m",
-            "Reload(ReloadArguments { dry_run: false, confirm: Some(ConfirmTime(60s)) })",
+            "Reload(ReloadArguments { dry_run: false, confirm: Some(ConfirmTime(60s)), yes: false })",
         ),
         ("confirm", "Confirm(ConfirmArguments { yes: false })"),
         ("confirm --yes", "Confirm(ConfirmArguments { yes: true })"),

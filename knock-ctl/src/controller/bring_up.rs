@@ -8,9 +8,9 @@ use knock_common::hash::{HashKey, KEY_WORDS};
 use knock_common::rules::Slot;
 use nix::unistd::geteuid;
 
-use super::in_force::{InForce, Prepared};
+use super::in_force::{InForce, Prepared, rule_set};
 use super::waiting::{Before, Change};
-use super::{connections, interfaces, waiting};
+use super::{Options, connections, interfaces, lockout, waiting};
 use crate::config::{self, Loaded};
 use crate::datapath::{self, Maps, Pins, Program, Unconfirmed, Variant, bpffs};
 use crate::interface::{self, InterfaceFacts, InterfaceName};
@@ -36,14 +36,8 @@ pub(super) fn require_privilege() -> Result<()> {
     bail!("attaching needs root; run `sudo knock-ctl attach ...`")
 }
 
-/// Attaches the filter. On an error it leaves everything as it was. `confirm`: for how long the rules hold unless they are
-/// confirmed.
-pub(super) fn bring_up(
-    loaded: Loaded,
-    names: &[InterfaceName],
-    variant: Variant,
-    confirm: Option<Duration>,
-) -> Result<Attached> {
+/// Attaches the filter. On an error it leaves everything as it was.
+pub(super) fn bring_up(loaded: Loaded, names: &[InterfaceName], options: &Options) -> Result<Attached> {
     let facts = interfaces::described(names)?;
     refuse_to_close_for_others(&loaded, &facts)?;
     if bpffs::ensure_mounted()? {
@@ -68,11 +62,24 @@ pub(super) fn bring_up(
     for (name, facts) in &facts {
         interfaces::refuse_foreign_program(name, facts, &pins)?;
     }
-    let earlier = if exist { waiting::settle_earlier(&mut Maps::open(&pins)?)? } else { None };
     let unfiltered: Vec<u32> =
         facts.iter().map(|(_, facts)| facts.index).filter(|&index| !pins.link(index).exists()).collect();
-    let result =
-        load_and_attach(loaded, &facts, variant, &pins, &directory, confirm.map(|wait| (wait, earlier)));
+    let mut earlier = if exist { Some(Maps::open(&pins)?) } else { None };
+    if !options.yes {
+        let change = lockout::Change {
+            rules: &rule_set(&loaded.config)?,
+            before: earlier.as_ref().filter(|_| unfiltered.is_empty()),
+            on_loopback: interfaces::have_loopback(&facts),
+        };
+        lockout::refuse(&change.locked_out()?)?;
+    }
+    let earlier = match &mut earlier {
+        Some(maps) => waiting::settle_earlier(maps)?,
+        None => None,
+    };
+    let variant = if options.trace { Variant::Trace } else { Variant::Plain };
+    let confirm = options.confirm.map(|wait| (wait, earlier));
+    let result = load_and_attach(loaded, &facts, variant, &pins, &directory, confirm);
     if result.is_err() {
         take_back(&unfiltered, exist, &pins);
     }
@@ -126,6 +133,8 @@ fn load_and_attach(
             "the tables stay as large as they were made; `knock-ctl detach` and attach anew to change [limits]"
         );
     }
+    let is_new = facts.iter().any(|(_, facts)| !pins.link(facts.index).exists());
+    interfaces::prepare(&mut program, is_new.then_some(prepared.config.filter.mode), pins)?;
     let unconfirmed = confirm.map(|(wait, fallback)| Unconfirmed::for_time(wait, fallback));
     let (mut in_force, imported) = prepared.put_into_force(&mut maps, directory, unconfirmed)?;
     interfaces::take_over_others(&mut program, facts, pins);

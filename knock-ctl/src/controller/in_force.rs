@@ -17,6 +17,7 @@ use crate::runtime::{ConfigState, DoorState, RunState, RuntimeDirectory};
 /// A configuration that is ready to be put into force.
 pub(super) struct Prepared {
     pub(super) config: Config,
+    pub(super) rules: RuleSet,
     pub(super) compiled: Compiled,
     closed: ClosedPorts,
     state: RunState,
@@ -53,6 +54,7 @@ impl Prepared {
             closed: ClosedPorts::of(&compiled),
             state: run_state(&loaded, &rules),
             config: loaded.config,
+            rules,
             compiled,
         })
     }
@@ -81,7 +83,7 @@ impl Prepared {
 }
 
 /// The rules of a configuration, for this machine as it is now.
-fn rule_set(config: &Config) -> Result<RuleSet> {
+pub(super) fn rule_set(config: &Config) -> Result<RuleSet> {
     let local = if config.filter.destinations.contains(&Destination::Local) {
         interface::local_addresses()?
     } else {

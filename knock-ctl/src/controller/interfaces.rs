@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result, bail};
 
 use crate::config::{self, Filter};
-use crate::datapath::{self, EgressHook, Mode, Pins, Program};
+use crate::datapath::{self, DatapathError, EgressHook, Mode, Pins, Program};
 use crate::interface::{self, InterfaceFacts, InterfaceName, XdpMode};
 
 /// The interfaces to attach to: those named on the command line, else the configuration's.
@@ -41,6 +41,16 @@ pub(super) fn named(named: &[String], filter: &Filter) -> Result<Vec<InterfaceNa
 /// Interfaces with what the kernel says of them.
 pub(super) fn described(names: &[InterfaceName]) -> Result<Vec<(&InterfaceName, InterfaceFacts)>> {
     names.iter().map(|name| Ok((name, interface::describe(name)?))).collect()
+}
+
+/// Whether connections within this machine go by one of them.
+pub(super) fn have_loopback(facts: &[(&InterfaceName, InterfaceFacts)]) -> bool {
+    facts.iter().any(|(_, facts)| facts.loopback)
+}
+
+/// As [`described`], without those that are gone.
+pub(super) fn present(names: &[InterfaceName]) -> Vec<(&InterfaceName, InterfaceFacts)> {
+    names.iter().filter_map(|name| Some((name, interface::describe(name).ok()?))).collect()
 }
 
 /// Indices of the interfaces of the given names, all of `attached` without names.
@@ -107,6 +117,21 @@ pub(super) fn take_over_others(
     }
 }
 
+/// The modes to try, in their order.
+fn modes(mode: config::Mode) -> &'static [Mode] {
+    match mode {
+        config::Mode::Auto => &[Mode::Native, Mode::Generic],
+        config::Mode::Native => &[Mode::Native],
+        config::Mode::Generic => &[Mode::Generic],
+    }
+}
+
+/// Loads what is going to be taken over, and attached to new interfaces in `mode`, before anything is changed.
+pub(super) fn prepare(program: &mut Program, mode: Option<config::Mode>, pins: &Pins) -> Result<()> {
+    let first = mode.and_then(|mode| modes(mode).first().copied());
+    program.prepare(first, pins).context("the kernel refuses the filter")
+}
+
 /// Has what leaves by an interface noted, so that the answers to it are known when the filter comes.
 pub(super) fn attach_egress(
     program: &mut Program,
@@ -132,13 +157,8 @@ pub(super) fn attach(
         log::info!("{name}: took over from an earlier controller, without a gap");
         return Ok(());
     }
-    let modes: &[Mode] = match mode {
-        config::Mode::Auto => &[Mode::Native, Mode::Generic],
-        config::Mode::Native => &[Mode::Native],
-        config::Mode::Generic => &[Mode::Generic],
-    };
     let mut refusals = Vec::new();
-    for &mode in modes {
+    for &mode in modes(mode) {
         match program.attach(facts.index, mode, pins) {
             Ok(()) => {
                 for refusal in refusals {
@@ -147,6 +167,7 @@ pub(super) fn attach(
                 log::info!("{name}: attached in {mode} mode");
                 return Ok(());
             }
+            Err(error @ DatapathError::Verifier { .. }) => return Err(error.into()),
             Err(error) => refusals.push(refusal(name, facts, mode, &error)),
         }
     }
@@ -154,12 +175,7 @@ pub(super) fn attach(
 }
 
 /// Why an interface does not take the program, and what may help.
-fn refusal(
-    name: &InterfaceName,
-    facts: &InterfaceFacts,
-    mode: Mode,
-    error: &datapath::DatapathError,
-) -> String {
+fn refusal(name: &InterfaceName, facts: &InterfaceFacts, mode: Mode, error: &DatapathError) -> String {
     let driver = facts.driver.as_deref().unwrap_or("unknown");
     let mut text = format!(
         "{name}: {mode} mode is refused ({error}); driver {driver}, MTU {}, {} receive queues",
@@ -175,11 +191,9 @@ fn refusal(
 fn cure(name: &InterfaceName, facts: &InterfaceFacts) -> String {
     /// What fits a page with the headroom that XDP wants; many drivers' limit.
     const MTU_OF_ONE_PAGE: u32 = 3498;
-    /// Devices without a driver to run a program in.
-    const WITHOUT: [&str; 2] = ["lo", "dummy"];
 
-    if facts.driver.is_none() && WITHOUT.iter().any(|kind| name.to_string().starts_with(kind)) {
-        "an interface of this kind has none; generic mode does it".to_owned()
+    if has_no_native_mode(facts) {
+        "interfaces of this kind have none; generic mode does it".to_owned()
     } else if facts.mtu > MTU_OF_ONE_PAGE {
         format!("many drivers need a smaller MTU: `ip link set dev {name} mtu {MTU_OF_ONE_PAGE}`")
     } else if facts.receive_queues > 1 {
@@ -192,6 +206,14 @@ fn cure(name: &InterfaceName, facts: &InterfaceFacts) -> String {
             "some drivers need large receive offload off: `ethtool -K {name} lro off`; others have no native XDP"
         )
     }
+}
+
+/// Whether there is no driver that could run programs, because it is the kernel's own.
+fn has_no_native_mode(facts: &InterfaceFacts) -> bool {
+    /// Virtual ones that have it all the same.
+    const WITH: &[&str] = &["bond", "netdevsim", "netkit", "tun", "veth"];
+
+    facts.loopback || facts.kind.as_deref().is_some_and(|kind| !WITH.contains(&kind))
 }
 
 /// What another configuration's interfaces mean for those that the filter is on.
@@ -240,6 +262,11 @@ impl InterfaceChanges {
         Ok(changes)
     }
 
+    /// Whether the filter comes to some.
+    pub(super) fn attach_some(&self) -> bool {
+        !self.attach.is_empty()
+    }
+
     /// A line for each interface that differs.
     pub(super) fn describe(&self) -> Vec<String> {
         let added = self.attach.iter().map(|(name, _)| format!("interface {name}: added"));
@@ -269,6 +296,9 @@ impl InterfaceChanges {
 
     /// Attaches to what is named newly, to all or to none.
     pub(super) fn attach(&self, program: &mut Program, mode: config::Mode, pins: &Pins) -> Result<()> {
+        if !self.attach.is_empty() {
+            prepare(program, Some(mode), pins)?;
+        }
         for (name, facts) in &self.attach {
             let attached = attach_egress(program, name, facts.index, pins)
                 .and_then(|()| attach(program, name, facts, mode, pins));

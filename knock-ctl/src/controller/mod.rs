@@ -8,6 +8,7 @@ mod doors;
 mod in_force;
 mod interfaces;
 mod kernel;
+mod lockout;
 mod notice;
 mod openings;
 mod perf;
@@ -26,7 +27,6 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::config::{self, ConfigErrors, Loaded, Mode};
-use crate::datapath::Variant;
 use crate::runtime::RuntimeDirectory;
 
 pub use notice::Notice;
@@ -46,6 +46,8 @@ pub struct Options {
     pub trace: bool,
     /// For how long the rules hold unless they are confirmed; `None`: for good.
     pub confirm: Option<Duration>,
+    /// Also if somebody who is here now could not come again.
+    pub yes: bool,
 }
 
 impl Options {
@@ -69,8 +71,7 @@ pub fn run(options: Options) -> Result<ExitCode> {
     bring_up::require_privilege()?;
     kernel::require_kernel()?;
     let names = interfaces::named(&options.interfaces, &loaded.config.filter)?;
-    let variant = if options.trace { Variant::Trace } else { Variant::Plain };
-    let attached = bring_up::bring_up(loaded, &names, variant, options.confirm)?;
+    let attached = bring_up::bring_up(loaded, &names, &options)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -6,14 +6,13 @@ use anyhow::{Error, Result};
 use knock_common::grant::Granted;
 
 use super::bring_up::refuse_to_close_for_others;
-use super::changes;
-use super::connections;
 use super::in_force::Prepared;
 use super::interfaces::{self, InterfaceChanges};
 use super::notice::Notice;
 use super::socket::{ReloadOptions, Reply, Report};
 use super::waiting::{self, Before, Change, in_seconds};
 use super::watch::Watch;
+use super::{changes, connections, lockout};
 use crate::clock::boottime;
 use crate::config::ConfigErrors;
 use crate::datapath::Unconfirmed;
@@ -76,7 +75,8 @@ impl Watch {
         let loaded = self.options.load().map_err(Refusal::Rejected)?;
         let mut warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
         let names = interfaces::named(&self.options.interfaces, &loaded.config.filter)?;
-        refuse_to_close_for_others(&loaded, &interfaces::described(&names)?)?;
+        let present = interfaces::present(&names);
+        refuse_to_close_for_others(&loaded, &present)?;
         let prepared = Prepared::new(loaded, &self.maps.states()?)?;
         self.maps.check_room(&prepared.compiled)?;
         let interfaces = if self.options.interfaces.is_empty() {
@@ -91,8 +91,18 @@ impl Watch {
         if lines.is_empty() {
             lines.push("nothing differs from what is in force".to_owned());
         }
+        let change = lockout::Change {
+            rules: &prepared.rules,
+            before: (!interfaces.attach_some()).then_some(&self.maps),
+            on_loopback: interfaces::have_loopback(&present),
+        };
+        let locked_out = change.locked_out()?;
         if options.dry_run {
+            warnings.extend(lockout::reason(&locked_out));
             return Ok(Report { lines, warnings });
+        }
+        if !options.yes {
+            lockout::refuse(&locked_out)?;
         }
         self.put_into_force(prepared, interfaces, options.confirm)?;
         if let Some(wait) = options.confirm {

@@ -51,6 +51,8 @@ pub struct ReloadOptions {
     pub dry_run: bool,
     /// For how long the change holds unless it is confirmed; `None`: for good.
     pub confirm: Option<Duration>,
+    /// Also if somebody who is here now could not come again.
+    pub yes: bool,
 }
 
 /// What was done.

@@ -16,6 +16,10 @@ pub enum DatapathError {
     Load(#[from] Box<aya::EbpfError>),
     #[error("{}", brief(.0))]
     Program(#[from] Box<aya::programs::ProgramError>),
+    #[error("the kernel refuses the program {program}: {}", brief(.source))]
+    Verifier { program: &'static str, source: Box<aya::programs::ProgramError> },
+    #[error("the program on packets that leave can't be attached: {0}")]
+    Egress(String),
     #[error("the kernel program has no map {0}")]
     NoMap(String),
     #[error("map {name}: {source}")]

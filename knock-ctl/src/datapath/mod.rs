@@ -1,20 +1,24 @@
 //! The kernel side as the controller sees it: the embedded program, its maps, its pins and its links.
 
+mod attach;
 pub mod bpffs;
 mod change;
 mod counters;
 mod egress;
 mod error;
 mod grant_table;
+mod link;
 mod mapped;
 mod maps;
 mod object;
 mod pins;
 mod pod;
 mod program;
+mod reach;
 mod sizes;
 mod write;
 
+pub use attach::{AttachedInterface, Mode, attached, detach};
 pub use change::Unconfirmed;
 pub use counters::PacketCounters;
 pub use egress::EgressHook;
@@ -23,5 +27,5 @@ pub use maps::{Begun, Maps, TableUse};
 pub use object::is_embedded;
 pub use pins::Pins;
 pub use pod::Shared;
-pub use program::{AttachedInterface, Mode, Program, Variant, attached, detach};
+pub use program::{Program, Variant};
 pub use sizes::TableSizes;

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use knock_common::rules::LAYOUT_VERSION;
 
-use super::DatapathError;
 use super::bpffs::BPFFS;
+use super::{DatapathError, egress};
 
 /// The pins of one network namespace and one layout of the maps:
 /// `/sys/fs/bpf/knock/net-INODE/vLAYOUT/{maps/NAME,links/INDEX,links/INDEX-egress}`.
@@ -87,13 +87,15 @@ impl Pins {
         indices
     }
 
-    /// Removes everything; what is attached by a link that is pinned here is detached.
+    /// Removes everything that is pinned here, and takes off what is attached in this thread's network namespace.
     pub fn remove(&self) -> Result<(), DatapathError> {
         match fs::remove_dir_all(&self.namespace) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(DatapathError::io(&self.namespace)(error))
+                return Err(DatapathError::io(&self.namespace)(error));
             }
-            _ => Ok(()),
+            _ => {}
         }
+        // No pin tells of these; a controller that was killed while it attached leaves some.
+        egress::detach_all_filters()
     }
 }

@@ -1,18 +1,14 @@
-//! Loads the kernel program, and attaches it to interfaces.
-
-use std::fmt;
-use std::path::Path;
+//! Loads the kernel programs and their maps, and runs them without any interface.
 
 use aya::maps::{MapData, PerfEventArray};
-use aya::programs::links::{FdLink, PinnedLink};
-use aya::programs::xdp::{XdpLink, XdpMode};
-use aya::programs::{ProgramError, TestRun, TestRunOptions, Xdp, loaded_programs};
+use aya::programs::{
+    Program as Any, ProgramError, SchedClassifier, TestRun, TestRunOptions, TestRunResult, Xdp,
+};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use knock_common::event::RING_EVENTS;
 use knock_common::hash::HashKey;
 use knock_common::rules::{Control, LAYOUT_VERSION, NO_RULES};
 
-use super::egress::{self, EgressHook};
 use super::maps::{Maps, perf_events};
 use super::object::object;
 use super::pins::Pins;
@@ -68,53 +64,16 @@ pub enum Variant {
     Trace,
 }
 
-/// Where on its way a packet meets the program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Mode {
-    /// In the network driver.
-    Native,
-    /// In the kernel's network stack, behind the allocation of a socket buffer.
-    Generic,
-}
-
-impl Mode {
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Native => "native",
-            Self::Generic => "generic",
-        }
-    }
-
-    const fn xdp_mode(self) -> XdpMode {
-        match self {
-            Self::Native => XdpMode::Driver,
-            Self::Generic => XdpMode::Skb,
-        }
-    }
-}
-
-impl fmt::Display for Mode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// An interface that the filter is on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AttachedInterface {
-    pub index: u32,
-    pub program_id: u32,
-}
-
-/// The loaded kernel program.
+/// The kernel programs over one set of maps. An XDP program is loaded once it is needed: that takes the verifier a second.
 pub struct Program {
     variant: Variant,
     ebpf: Ebpf,
 }
 
-/// The program for frames in one buffer, and that for several.
-const LINEAR: &str = "knock";
-const MULTI_BUFFER: &str = "knock_frags";
+/// The XDP program for frames in one buffer, that for several, and the classifier of packets that leave.
+pub(super) const LINEAR: &str = "knock";
+pub(super) const MULTI_BUFFER: &str = "knock_frags";
+pub(super) const EGRESS: &str = "knock_egress";
 
 impl Program {
     /// Loads the program with its maps: those that are pinned, if `pins` are given and exist, else new ones of `sizes`, which
@@ -166,10 +125,12 @@ impl Program {
                 loader.map_pin_path(name, pins.map(name));
             }
         }
-        let mut ebpf = loader.load(object(variant)?).map_err(Box::new)?;
-        egress::load(&mut ebpf)?;
-        let mut maps =
-            Maps::collect(|name| ebpf.take_map(name).ok_or_else(|| DatapathError::NoMap(name.to_owned())))?;
+        let ebpf = loader.load(object(variant)?).map_err(Box::new)?;
+        let mut program = Self { variant, ebpf };
+        program.classifier()?;
+        let mut maps = Maps::collect(|name| {
+            program.ebpf.take_map(name).ok_or_else(|| DatapathError::NoMap(name.to_owned()))
+        })?;
         if !exist {
             maps.set_control(Control {
                 active_slot: 0,
@@ -181,73 +142,17 @@ impl Program {
                 hash_key,
             })?;
         }
-        Ok((Self { variant, ebpf }, maps))
+        Ok((program, maps))
     }
 
-    /// Attaches to packets that leave an interface, in the place of an earlier controller's program if there is one.
-    pub fn attach_egress(&mut self, index: u32, hook: EgressHook, pins: &Pins) -> Result<(), DatapathError> {
-        egress::attach(&mut self.ebpf, index, hook, pins)
-    }
-
-    /// Attaches to an interface that has no XDP program, and pins the link.
-    pub fn attach(&mut self, index: u32, mode: Mode, pins: &Pins) -> Result<(), DatapathError> {
-        // A generic program sees frames made linear; natively, what takes frames in several buffers goes on more drivers.
-        let names: &[&str] = if mode == Mode::Native { &[MULTI_BUFFER, LINEAR] } else { &[LINEAR] };
-        let mut result = Err(DatapathError::NoProgram);
-        for name in names {
-            result = self.attach_one(name, index, mode, pins);
-            if result.is_ok() {
-                break;
-            }
-        }
-        result
-    }
-
-    fn attach_one(&mut self, name: &str, index: u32, mode: Mode, pins: &Pins) -> Result<(), DatapathError> {
-        let program = self.loaded(name)?;
-        let id = program.attach_to_if_index(index, mode.xdp_mode()).map_err(Box::new)?;
-        let link = program.take_link(id).map_err(Box::new)?;
-        // A link of the old kind, which can't be pinned, detaches as it is dropped here.
-        let link: FdLink = link.try_into().map_err(|_| {
-            DatapathError::Link("this kernel has no links for XDP programs; Linux 5.10 or newer has".into())
-        })?;
-        let path = pins.link(index);
-        link.pin(&path)
-            .map_err(|error| DatapathError::Link(format!("cannot pin {}: {error}", path.display())))?;
-        Ok(())
-    }
-
-    /// Puts this program in the place of the one that an earlier controller attached, from one packet to the next.
-    pub fn take_over(&mut self, index: u32, pins: &Pins) -> Result<(), DatapathError> {
-        let path = pins.link(index);
-        let link = FdLink::from(open_link(&path)?);
-        // The kernel replaces a program only by one of its kind.
-        let failed = |error| DatapathError::Link(format!("{}: {error}", path.display()));
-        let attached = link.info().map_err(failed)?.program_id();
-        let name = if is_named(attached, MULTI_BUFFER) { MULTI_BUFFER } else { LINEAR };
-        let link = XdpLink::try_from(link).map_err(failed)?;
-        let program = self.loaded(name)?;
-        let id = program.attach_to_link(link).map_err(Box::new)?;
-        // The pin alone is to keep the link, so that removing it detaches.
-        drop(program.take_link(id).map_err(Box::new)?);
-        Ok(())
-    }
-
-    /// Loads every program, also those that are not going to be attached.
+    /// Loads every program, also those that are not going to be attached. Kernels without programs for several buffers
+    /// (before Linux 5.18) do without that one.
+    ///
+    /// # Errors
+    /// [`DatapathError::Verifier`] when the kernel refuses a program.
     pub fn load_all(&mut self) -> Result<(), DatapathError> {
-        for name in [LINEAR, MULTI_BUFFER] {
-            self.loaded(name)?;
-        }
-        Ok(())
-    }
-
-    /// The XDP program of this name. It is loaded once it is needed: that takes the verifier a second.
-    fn loaded(&mut self, name: &str) -> Result<&mut Xdp, DatapathError> {
-        let program = xdp(&mut self.ebpf, name)?;
-        if program.fd().is_err() {
-            program.load().map_err(Box::new)?;
-        }
-        Ok(program)
+        let _ = self.xdp(MULTI_BUFFER);
+        self.xdp(LINEAR).map(|_| ())
     }
 
     pub fn take_perf_events(&mut self) -> Result<PerfEventArray<MapData>, DatapathError> {
@@ -264,69 +169,61 @@ impl Program {
 
     /// Runs the program over a frame, `repeat` times, without any interface. Returns its action and the nanoseconds of a run.
     pub fn test_run(&mut self, frame: &[u8], repeat: u32) -> Result<(u32, u32), DatapathError> {
-        self.test_run_of(LINEAR, frame, repeat)
+        run(self.xdp(LINEAR)?, frame, repeat)
     }
 
     /// As [`Program::test_run`], for the program that takes frames in several buffers.
     pub fn test_run_multi_buffer(&mut self, frame: &[u8], repeat: u32) -> Result<(u32, u32), DatapathError> {
-        self.test_run_of(MULTI_BUFFER, frame, repeat)
+        run(self.xdp(MULTI_BUFFER)?, frame, repeat)
     }
 
-    fn test_run_of(&mut self, name: &str, frame: &[u8], repeat: u32) -> Result<(u32, u32), DatapathError> {
-        let mut out = vec![0; frame.len() + 512];
-        let program = self.loaded(name)?;
-        let options =
-            TestRunOptions { data_in: Some(frame), data_out: Some(&mut out), repeat, ..Default::default() };
-        let result = program.test_run(options).map_err(Box::new)?;
-        Ok((result.return_value, result.duration.as_nanos() as u32))
-    }
-
-    /// Shows the program on packets that leave a frame, without any interface.
-    pub fn test_run_egress(&mut self, frame: &[u8]) -> Result<u32, DatapathError> {
-        let mut out = vec![0; frame.len() + 512];
-        let options = TestRunOptions { data_in: Some(frame), data_out: Some(&mut out), ..Default::default() };
-        let result = egress::program(&mut self.ebpf)?.test_run(options).map_err(Box::new)?;
-        Ok(result.return_value)
+    /// As [`Program::test_run`], for the program on packets that leave.
+    pub fn test_run_egress(&mut self, frame: &[u8], repeat: u32) -> Result<(i32, u32), DatapathError> {
+        let (action, nanoseconds) = run(self.classifier()?, frame, repeat)?;
+        Ok((action.cast_signed(), nanoseconds))
     }
 
     /// Instructions that the verifier looked at, for each program that is loaded.
     pub fn verified_instructions(&self) -> Vec<(String, u32)> {
-        let count = |program: &aya::programs::Program| program.info().ok()?.verified_instruction_count();
+        let count = |program: &Any| program.info().ok()?.verified_instruction_count();
         self.ebpf.programs().filter_map(|(name, program)| Some((name.to_owned(), count(program)?))).collect()
     }
-}
 
-/// The interface behind a pinned link and the program on it. `None`: the link is dead, because its interface is gone.
-pub fn attached(pins: &Pins, index: u32) -> Option<AttachedInterface> {
-    let info = FdLink::from(open_link(&pins.link(index)).ok()?).info().ok()?;
-    Some(AttachedInterface { index, program_id: info.program_id() })
-}
-
-/// Takes the filter off one interface, or what of it is there.
-pub fn detach(pins: &Pins, index: u32) -> Result<(), DatapathError> {
-    egress::detach(pins, index)?;
-    let path = pins.link(index);
-    if !path.exists() {
-        return Ok(());
+    /// The XDP program of this name, loaded.
+    pub(super) fn xdp(&mut self, name: &'static str) -> Result<&mut Xdp, DatapathError> {
+        let program: &mut Xdp = self.program(name)?.try_into().map_err(Box::new)?;
+        if program.fd().is_err() {
+            program.load().map_err(refused(name))?;
+        }
+        Ok(program)
     }
-    let link = open_link(&path)?;
-    drop(link.unpin().map_err(DatapathError::io(&path))?);
-    Ok(())
+
+    /// The program on packets that leave, loaded.
+    pub(super) fn classifier(&mut self) -> Result<&mut SchedClassifier, DatapathError> {
+        let program: &mut SchedClassifier = self.program(EGRESS)?.try_into().map_err(Box::new)?;
+        if program.fd().is_err() {
+            program.load().map_err(refused(EGRESS))?;
+        }
+        Ok(program)
+    }
+
+    fn program(&mut self, name: &str) -> Result<&mut Any, DatapathError> {
+        let missing = || Box::new(EbpfError::ProgramError(ProgramError::NotLoaded));
+        Ok(self.ebpf.program_mut(name).ok_or_else(missing)?)
+    }
 }
 
-pub(super) fn open_link(path: &Path) -> Result<PinnedLink, DatapathError> {
-    PinnedLink::from_pin(path).map_err(|error| DatapathError::Link(format!("{}: {error}", path.display())))
+fn refused(program: &'static str) -> impl FnOnce(ProgramError) -> DatapathError {
+    move |source| DatapathError::Verifier { program, source: Box::new(source) }
 }
 
-/// Whether the loaded program of this number has this name.
-fn is_named(program_id: u32, name: &str) -> bool {
-    loaded_programs()
-        .filter_map(Result::ok)
-        .any(|program| program.id() == program_id && program.name_as_str() == Some(name))
-}
-
-fn xdp<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp, DatapathError> {
-    let missing = || Box::new(EbpfError::ProgramError(ProgramError::NotLoaded));
-    let program = ebpf.program_mut(name).ok_or_else(missing)?;
-    program.try_into().map_err(|error| DatapathError::Program(Box::new(error)))
+fn run<P>(program: &P, frame: &[u8], repeat: u32) -> Result<(u32, u32), DatapathError>
+where
+    P: for<'a> TestRun<Opts<'a> = TestRunOptions<'a>, Result = TestRunResult>,
+{
+    let mut out = vec![0; frame.len() + 512];
+    let options =
+        TestRunOptions { data_in: Some(frame), data_out: Some(&mut out), repeat, ..Default::default() };
+    let result = program.test_run(options).map_err(Box::new)?;
+    Ok((result.return_value, result.duration.as_nanos() as u32))
 }

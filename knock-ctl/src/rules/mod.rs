@@ -6,6 +6,7 @@ mod doors;
 mod from_config;
 mod memory;
 mod ports;
+mod reach;
 mod symbols;
 mod trust;
 

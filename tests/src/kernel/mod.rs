@@ -124,7 +124,7 @@ impl KernelFilter {
     /// [`KernelFilter::packet`].
     pub fn leaving(&mut self, frame: &[u8]) -> Option<u64> {
         let before = early_in_a_millisecond();
-        self.program.test_run_egress(frame).expect("the program runs");
+        self.program.test_run_egress(frame, 1).expect("the program runs");
         (now().milliseconds() == before).then_some(before)
     }
 

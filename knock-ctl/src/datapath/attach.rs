@@ -1,0 +1,149 @@
+//! Puts the programs on interfaces and takes them off.
+
+use std::fmt;
+
+use aya::programs::links::FdLink;
+use aya::programs::loaded_programs;
+use aya::programs::xdp::{XdpLink, XdpMode};
+
+use super::egress::{self, EgressHook};
+use super::link::{end_link, open_link, pin_link};
+use super::program::{LINEAR, MULTI_BUFFER, Program};
+use super::{DatapathError, Pins};
+
+/// Where on its way a packet meets the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// In the network driver.
+    Native,
+    /// In the kernel's network stack, behind the allocation of a socket buffer.
+    Generic,
+}
+
+impl Mode {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Generic => "generic",
+        }
+    }
+
+    const fn xdp_mode(self) -> XdpMode {
+        match self {
+            Self::Native => XdpMode::Driver,
+            Self::Generic => XdpMode::Skb,
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// An interface that the filter is on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttachedInterface {
+    pub index: u32,
+    pub program_id: u32,
+}
+
+impl Program {
+    /// Attaches to an interface that has no XDP program, and pins the link.
+    ///
+    /// # Errors
+    /// [`DatapathError::Verifier`] when the kernel refuses the program wherever it shall go; else what the interface says.
+    pub fn attach(&mut self, index: u32, mode: Mode, pins: &Pins) -> Result<(), DatapathError> {
+        match mode {
+            // What takes frames in several buffers goes on more drivers.
+            Mode::Native => self
+                .attach_one(MULTI_BUFFER, index, mode, pins)
+                .or_else(|_| self.attach_one(LINEAR, index, mode, pins)),
+            // A generic program sees frames made linear.
+            Mode::Generic => self.attach_one(LINEAR, index, mode, pins),
+        }
+    }
+
+    fn attach_one(
+        &mut self,
+        name: &'static str,
+        index: u32,
+        mode: Mode,
+        pins: &Pins,
+    ) -> Result<(), DatapathError> {
+        let program = self.xdp(name)?;
+        let id = program.attach_to_if_index(index, mode.xdp_mode()).map_err(Box::new)?;
+        let link = program.take_link(id).map_err(Box::new)?;
+        // A link of the old kind, which can't be pinned, detaches as it is dropped here.
+        let link: FdLink = link.try_into().map_err(|_| {
+            DatapathError::Link("this kernel has no links for XDP programs; Linux 5.10 or newer has".into())
+        })?;
+        pin_link(link, &pins.link(index))
+    }
+
+    /// Puts this program in the place of the one that an earlier controller attached, from one packet to the next.
+    pub fn take_over(&mut self, index: u32, pins: &Pins) -> Result<(), DatapathError> {
+        let path = pins.link(index);
+        let name = name_on_link(pins, index)?;
+        let link = XdpLink::try_from(FdLink::from(open_link(&path)?))
+            .map_err(|error| DatapathError::Link(format!("{}: {error}", path.display())))?;
+        let program = self.xdp(name)?;
+        let id = program.attach_to_link(link).map_err(Box::new)?;
+        // The pin alone holds the link from here on, so that it ends with the pin.
+        drop(program.take_link(id).map_err(Box::new)?);
+        Ok(())
+    }
+
+    /// Loads what [`Program::take_over`] needs for the interfaces that are filtered already, and [`Program::attach`] for a new
+    /// one in `mode`: to have it refused, and to have waited for the verifier, before anything is changed.
+    ///
+    /// # Errors
+    /// [`DatapathError::Verifier`] when the kernel refuses a program.
+    pub fn prepare(&mut self, mode: Option<Mode>, pins: &Pins) -> Result<(), DatapathError> {
+        for index in pins.linked_interfaces() {
+            if let Ok(name) = name_on_link(pins, index) {
+                self.xdp(name)?;
+            }
+        }
+        match mode {
+            None => Ok(()),
+            Some(Mode::Native) if self.xdp(MULTI_BUFFER).is_ok() => Ok(()),
+            Some(_) => self.xdp(LINEAR).map(|_| ()),
+        }
+    }
+
+    /// Attaches to packets that leave an interface, in the place of an earlier controller's program if there is one, from
+    /// one packet to the next.
+    ///
+    /// # Errors
+    /// [`DatapathError::Egress`] when the interface does not take it.
+    pub fn attach_egress(&mut self, index: u32, hook: EgressHook, pins: &Pins) -> Result<(), DatapathError> {
+        egress::attach(self.classifier()?, index, hook, pins)
+    }
+}
+
+/// The interface behind a pinned link and the program on it. `None`: the link is dead, because its interface is gone.
+pub fn attached(pins: &Pins, index: u32) -> Option<AttachedInterface> {
+    let info = FdLink::from(open_link(&pins.link(index)).ok()?).info().ok()?;
+    Some(AttachedInterface { index, program_id: info.program_id() })
+}
+
+/// Takes the filter off one interface, or what of it is there.
+pub fn detach(pins: &Pins, index: u32) -> Result<(), DatapathError> {
+    let path = pins.link(index);
+    if path.exists() {
+        end_link(&path)?;
+    }
+    egress::detach(pins, index)
+}
+
+/// Which program is on a pinned link: the kernel replaces one only by its like.
+fn name_on_link(pins: &Pins, index: u32) -> Result<&'static str, DatapathError> {
+    let of_another =
+        || DatapathError::Link(format!("{} holds no program of ours", pins.link(index).display()));
+    let id = attached(pins, index).ok_or_else(of_another)?.program_id;
+    let program = loaded_programs().filter_map(Result::ok).find(|program| program.id() == id);
+    let name = program.as_ref().and_then(|program| program.name_as_str());
+    [LINEAR, MULTI_BUFFER].into_iter().find(|&ours| name == Some(ours)).ok_or_else(of_another)
+}
