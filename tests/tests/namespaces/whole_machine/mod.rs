@@ -1,5 +1,7 @@
 //! `policy = "drop"`: a machine of which strangers see nothing, and which itself reaches everything.
 
+mod containers;
+mod destinations;
 mod link;
 mod outgoing;
 mod paths;
