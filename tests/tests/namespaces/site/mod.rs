@@ -1,5 +1,6 @@
 //! What the tests stand on: a lab whose server runs `knock-ctl` and services, and clients that speak with them.
 
+mod aim;
 mod behind;
 mod connection;
 mod controller;
@@ -10,6 +11,7 @@ mod ssh;
 mod tcp_counters;
 mod witness;
 
+pub use aim::Aim;
 pub use behind::{BEHIND, load_ruleset, put_behind_server};
 pub use connection::{carries_data, connect, connect_of, connect_within};
 pub use controller::Controller;
