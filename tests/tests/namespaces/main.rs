@@ -8,6 +8,7 @@ mod commands;
 mod conditions;
 mod confirm;
 mod doors;
+mod egress;
 mod established;
 mod evasion;
 mod exceptions;
