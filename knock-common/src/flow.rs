@@ -289,7 +289,7 @@ impl FlowLives {
     }
 
     #[inline(always)]
-    const fn of(&self, phase: Phase) -> u64 {
+    pub(crate) const fn of(&self, phase: Phase) -> u64 {
         match phase {
             Phase::HalfOpen => HALF_OPEN_LIFE,
             Phase::Established => self.established,

@@ -17,7 +17,7 @@ pub(super) fn arrives(memory: &mut Memory, rules: &Rules, now_ms: u64, packet: &
     if !packet.is_tcp() {
         return flow.state != FlowState::HalfOpen;
     }
-    let renewed = flow.follow(rules.flow_lives, now_ms, packet);
+    let renewed = flow.follow(rules.flow_lives, now_ms, packet).then_some(flow.state);
     goes_on(memory, rules, now_ms, key, renewed);
     true
 }
@@ -25,7 +25,7 @@ pub(super) fn arrives(memory: &mut Memory, rules: &Rules, now_ms: u64, packet: &
 /// Whether the datagram that leaves belongs to a live accepted flow, which it then confirms or renews.
 pub(super) fn answers(memory: &mut Memory, rules: &Rules, now_ms: u64, key: FiveTuple) -> bool {
     let Some(flow) = flow::live(&mut memory.accepted, now_ms, &key) else { return false };
-    let renewed = flow.live_on(now_ms, FlowState::Established, rules.flow_lives.udp_ms);
+    let renewed = flow.live_on(now_ms, FlowState::Established, rules.flow_lives.udp_ms).then_some(flow.state);
     goes_on(memory, rules, now_ms, key, renewed);
     true
 }
@@ -81,10 +81,10 @@ fn record(memory: &mut Memory, rules: &Rules, now_ms: u64, packet: &Segment, len
     }
 }
 
-/// Both sides have been heard: a token that was lent is spent.
-fn goes_on(memory: &mut Memory, rules: &Rules, now_ms: u64, key: FiveTuple, renewed: bool) {
-    if renewed {
-        standing::note_peer(memory, rules, now_ms, &key);
+/// Both sides have been heard: a token that was lent is spent. `renewed`: the state in which the flow lives for longer.
+fn goes_on(memory: &mut Memory, rules: &Rules, now_ms: u64, key: FiveTuple, renewed: Option<FlowState>) {
+    if let Some(state) = renewed {
+        standing::note_peer(memory, rules, now_ms, &key, state);
     }
     let lender = memory.accepted.get_mut(&key).and_then(|flow| flow.lender.take());
     let held = memory.grants.get_mut(&key.remote).into_iter().flatten();

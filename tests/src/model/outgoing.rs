@@ -17,9 +17,11 @@ pub(super) fn arrives(memory: &mut Memory, rules: &Rules, now_ms: u64, packet: &
         return false;
     }
     let key = FiveTuple::of_arriving(packet);
-    let flow = flow::live(&mut memory.outgoing, now_ms, &key).filter(|_| packet.is_tcp());
-    if flow.is_some_and(|flow| flow.follow(rules.flow_lives, now_ms, packet)) {
-        standing::note_peer(memory, rules, now_ms, &key);
+    if let Some(flow) = flow::live(&mut memory.outgoing, now_ms, &key).filter(|_| packet.is_tcp())
+        && flow.follow(rules.flow_lives, now_ms, packet)
+    {
+        let state = flow.state;
+        standing::note_peer(memory, rules, now_ms, &key, state);
     }
     true
 }
@@ -52,7 +54,7 @@ fn tcp(memory: &mut Memory, rules: &Rules, now_ms: u64, packet: &Segment) {
     if packet.opens_connection() {
         let flow = Flow::half_open(rules.flow_lives, now_ms, packet.sequence, None);
         memory.outgoing.insert(key, flow);
-        standing::note_peer(memory, rules, now_ms, &key);
+        standing::note_peer(memory, rules, now_ms, &key, flow.state);
     } else if flow::ends(packet) {
         accepted::is_ended_here(memory, rules, now_ms, key);
         if let Some(flow) = flow::live(&mut memory.outgoing, now_ms, &key) {
@@ -70,7 +72,7 @@ fn udp(memory: &mut Memory, rules: &Rules, now_ms: u64, packet: &Segment) {
     let life_ms = rules.flow_lives.udp_ms;
     if let Some(flow) = flow::live(&mut memory.outgoing, now_ms, &key) {
         if flow.live_on(now_ms, FlowState::Established, life_ms) {
-            standing::note_peer(memory, rules, now_ms, &key);
+            standing::note_peer(memory, rules, now_ms, &key, FlowState::Established);
         }
         return;
     }
@@ -85,5 +87,5 @@ fn udp(memory: &mut Memory, rules: &Rules, now_ms: u64, packet: &Segment) {
     let deadline_ms = now_ms.saturating_add(life_ms);
     let flow = Flow { state: FlowState::Established, deadline_ms, sequence: 0, lender: None };
     memory.outgoing.insert(key, flow);
-    standing::note_peer(memory, rules, now_ms, &key);
+    standing::note_peer(memory, rules, now_ms, &key, flow.state);
 }

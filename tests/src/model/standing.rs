@@ -1,9 +1,9 @@
 //! Who is no stranger, whichever port it comes to.
 //!
-//! Where the text leaves room, the model reads it so: a flow makes its remote end a peer for as long as an established flow
-//! of its protocol lives, from its recording or confirmation and from each renewal on; that it ends sooner takes nothing away.
+//! Where the text leaves room, the model reads it so: a flow makes its remote end a peer for as long as it is going to live
+//! itself, from its recording or confirmation and from each renewal on; that it ends sooner takes nothing away.
 
-use super::flow::FiveTuple;
+use super::flow::{FiveTuple, FlowState};
 use super::note::{is_noted, note};
 use super::rules::{Protocol, Rules};
 use super::{Grant, Memory};
@@ -18,11 +18,14 @@ pub(super) fn is_known(memory: &Memory, rules: &Rules, now_ms: u64, source: IpAd
         || is_noted(&memory.peers, now_ms, &source)
 }
 
-/// A flow was begun, confirmed or renewed.
-pub(super) fn note_peer(memory: &mut Memory, rules: &Rules, now_ms: u64, flow: &FiveTuple) {
-    let life_ms = match flow.protocol {
-        Protocol::Tcp => rules.flow_lives.established_ms,
-        Protocol::Udp => rules.flow_lives.udp_ms,
+/// A flow was begun, confirmed or renewed, and is in this state.
+pub(super) fn note_peer(memory: &mut Memory, rules: &Rules, now_ms: u64, flow: &FiveTuple, state: FlowState) {
+    let lives = &rules.flow_lives;
+    let life_ms = match (state, flow.protocol) {
+        (FlowState::HalfOpen, _) => lives.half_open_ms,
+        (_, Protocol::Udp) => lives.udp_ms,
+        (FlowState::Established, Protocol::Tcp) => lives.established_ms,
+        (FlowState::Closing, Protocol::Tcp) => lives.closing_ms,
     };
     note(&mut memory.peers, now_ms, flow.remote, life_ms);
 }
