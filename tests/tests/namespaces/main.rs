@@ -17,6 +17,7 @@ mod lockout;
 mod no_clue;
 mod refusals;
 mod reload;
+mod scanners;
 mod scans;
 mod site;
 mod ssh;
