@@ -19,6 +19,7 @@ mod no_clue;
 mod recipe;
 mod refusals;
 mod reload;
+mod scanners;
 mod scans;
 mod site;
 mod ssh;
