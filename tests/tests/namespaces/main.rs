@@ -13,6 +13,7 @@ mod established;
 mod evasion;
 mod exceptions;
 mod floods;
+mod forgery;
 mod forwarded;
 mod lockout;
 mod no_clue;

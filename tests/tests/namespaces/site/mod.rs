@@ -35,7 +35,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// More than anything takes that is going to happen.
-pub const LIMIT: Duration = Duration::from_secs(20);
+pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// The door of most tests: knock at 7000, 8000 and 9000 over TCP, and 22/tcp opens.
 pub const SSH_DOOR: &str = "[doors.ssh]\nsequence = [7000, 8000, 9000]\nopens = [\"22/tcp\"]\n";
