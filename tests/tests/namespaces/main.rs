@@ -18,6 +18,7 @@ mod lockout;
 mod no_clue;
 mod refusals;
 mod reload;
+mod reused_number;
 mod scans;
 mod site;
 mod ssh;
