@@ -76,6 +76,7 @@ impl Filter {
 fn open_maps(pins: &Pins, command: &'static str) -> Result<Maps, FilterError> {
     // Pins::exist() does not tell what isn't there from what may not be looked at.
     match fs::metadata(pins.map("CONTROL")) {
+        Ok(_) if pins.are_of_another() => return Err(FilterError::NotAttached),
         Ok(_) => {}
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
             return Err(FilterError::NeedsRoot { command });

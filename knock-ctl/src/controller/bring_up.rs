@@ -54,9 +54,13 @@ pub(super) fn bring_up(loaded: Loaded, names: &[InterfaceName], options: &Option
             other.display()
         );
     }
+    if pins.are_of_another() {
+        log::info!("removing what a network namespace that is no more has left under the number of this one");
+        pins.remove()?;
+    }
     let exist = pins.exist();
     if !exist {
-        // Of a filter that is no more, in a namespace whose number was given out again.
+        // Of a filter that is no more.
         directory.clear();
     }
     for (name, facts) in &facts {

@@ -1,7 +1,5 @@
 //! The controller's loop: it notices what the kernel program has done, and does what is due.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -27,6 +25,7 @@ use crate::commands::CommandRunner;
 use crate::datapath::{Maps, Pins, Program, Variant};
 use crate::interface::AddressWatch;
 use crate::journal::Journal;
+use crate::namespace::NetworkNamespace;
 use crate::runtime::{Position, RuntimeDirectory};
 use crate::sockets;
 
@@ -80,7 +79,10 @@ pub(super) async fn watch(options: Options, attached: Attached) -> Result<ExitCo
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
-    let (journal, left_open) = Journal::open(&journal_path(&pins)?)?;
+    let namespace = NetworkNamespace::current().context("this network namespace")?;
+    // The journal of the first namespace outlives that, with its machine or container.
+    let cookie = namespace.cookie().filter(|_| !namespace.is_first());
+    let (journal, left_open) = Journal::open(&journal_path(&namespace), cookie)?;
     let (runner, mut outcomes) = CommandRunner::new(command_limits(&in_force.config));
     let mut doors = Doors::new(&in_force.config, journal, runner);
     doors.resume(left_open, change.is_some());
@@ -177,16 +179,10 @@ pub(super) async fn watch(options: Options, attached: Attached) -> Result<ExitCo
 }
 
 /// One journal for each network namespace; the plain name is that of the namespace the machine came up with.
-fn journal_path(pins: &Pins) -> Result<PathBuf> {
-    let inode =
-        |path: &str| fs::metadata(path).map(|metadata| metadata.ino()).with_context(|| path.to_owned());
-    let own = inode("/proc/thread-self/ns/net")?;
-    let name = if inode("/proc/1/ns/net").is_ok_and(|first| first == own) {
-        "journal".to_owned()
-    } else {
-        format!("journal-{}", pins.namespace())
-    };
-    Ok(PathBuf::from("/var/lib/knock").join(name))
+fn journal_path(namespace: &NetworkNamespace) -> PathBuf {
+    let name =
+        if namespace.is_first() { "journal".to_owned() } else { format!("journal-{}", namespace.name()) };
+    PathBuf::from("/var/lib/knock").join(name)
 }
 
 impl Watch {

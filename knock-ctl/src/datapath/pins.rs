@@ -2,32 +2,32 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use knock_common::rules::LAYOUT_VERSION;
 
 use super::bpffs::BPFFS;
 use super::{DatapathError, egress};
+use crate::namespace::{NamespaceCookie, NetworkNamespace};
 
 /// The pins of one network namespace and one layout of the maps:
-/// `/sys/fs/bpf/knock/net-INODE/vLAYOUT/{maps/NAME,links/INDEX,links/INDEX-egress}`.
+/// `/sys/fs/bpf/knock/net-INODE/vLAYOUT/{maps/NAME,links/INDEX,links/INDEX-egress}`, and beside them `namespace-COOKIE`, an
+/// empty directory that says whose they are.
 #[derive(Clone, Debug)]
 pub struct Pins {
     namespace: PathBuf,
+    cookie: Option<NamespaceCookie>,
 }
+
+/// What the directory's name begins with that says whose pins there are.
+const OWNER: &str = "namespace-";
 
 impl Pins {
     /// Those of the network namespace that this thread is in.
     pub fn of_this_namespace() -> Result<Self, DatapathError> {
-        let path = "/proc/thread-self/ns/net";
-        let inode = fs::metadata(path).map_err(DatapathError::io(path))?.ino();
-        Ok(Self { namespace: Path::new(BPFFS).join("knock").join(format!("net-{inode}")) })
-    }
-
-    /// `net-INODE`.
-    pub fn namespace(&self) -> String {
-        self.namespace.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+        let current = NetworkNamespace::current().map_err(DatapathError::io("this network namespace"))?;
+        Ok(Self { namespace: Path::new(BPFFS).join("knock").join(current.name()), cookie: current.cookie() })
     }
 
     fn layout(&self) -> PathBuf {
@@ -51,9 +51,21 @@ impl Pins {
         self.links().join(format!("{interface_index}-egress"))
     }
 
-    /// Whether maps are pinned.
+    /// Whether maps of this namespace are pinned.
     pub fn exist(&self) -> bool {
-        self.map("CONTROL").exists()
+        self.map("CONTROL").exists() && !self.are_of_another()
+    }
+
+    /// Whether what is pinned is of a namespace that is no more, and had the inode that is now this one's.
+    pub fn are_of_another(&self) -> bool {
+        let Some(own) = self.cookie.map(|cookie| format!("{OWNER}{cookie}")) else {
+            return false;
+        };
+        let Ok(entries) = fs::read_dir(self.layout()) else {
+            return false;
+        };
+        let mut names = entries.filter_map(Result::ok).map(|entry| entry.file_name());
+        names.any(|name| name.to_str().is_some_and(|name| name.starts_with(OWNER) && name != own))
     }
 
     /// Another version's layout that has pins here.
@@ -64,7 +76,8 @@ impl Pins {
 
     /// Makes the directories, for root alone.
     pub fn create(&self) -> Result<(), DatapathError> {
-        for directory in [self.layout().join("maps"), self.links()] {
+        let owner = self.cookie.map(|cookie| self.layout().join(format!("{OWNER}{cookie}")));
+        for directory in [self.layout().join("maps"), self.links()].into_iter().chain(owner) {
             fs::DirBuilder::new()
                 .recursive(true)
                 .mode(0o700)

@@ -12,6 +12,7 @@ use nix::unistd::Uid;
 
 use super::record::{BootId, OpenDoor, Opening, Record};
 use super::replay::Ledger;
+use crate::namespace::NamespaceCookie;
 
 /// The record of open doors. While it exists no other process opens the same file.
 #[derive(Debug)]
@@ -24,6 +25,7 @@ pub struct Journal {
     lines: usize,
     ledger: Ledger,
     boot_id: BootId,
+    namespace: Option<NamespaceCookie>,
     _lock: Flock<File>,
 }
 
@@ -50,30 +52,47 @@ const COMPACT_FROM: usize = 1024;
 
 impl Journal {
     /// Opens or creates it, with its directory, and says which doors are open by it. Lines that make no sense are skipped
-    /// with a warning. The file is written anew.
-    pub fn open(path: &Path) -> Result<(Self, Vec<OpenDoor>), JournalError> {
+    /// with a warning. With `namespace`, doors that were opened in another network namespace of this boot are forgotten, with a
+    /// warning too. The file is written anew.
+    pub fn open(
+        path: &Path,
+        namespace: Option<NamespaceCookie>,
+    ) -> Result<(Self, Vec<OpenDoor>), JournalError> {
         let boot_id = fs::read_to_string(BOOT_ID).map_err(JournalError::BootId)?;
-        Self::open_in_boot(path, BootId(boot_id.trim().to_owned()))
+        Self::open_in_boot(path, BootId(boot_id.trim().to_owned()), namespace)
     }
 
-    pub(super) fn open_in_boot(path: &Path, boot_id: BootId) -> Result<(Self, Vec<OpenDoor>), JournalError> {
+    pub(super) fn open_in_boot(
+        path: &Path,
+        boot_id: BootId,
+        namespace: Option<NamespaceCookie>,
+    ) -> Result<(Self, Vec<OpenDoor>), JournalError> {
         let in_path = |source| JournalError::File { path: path.to_owned(), source };
         secure_directory(directory_of(path))?;
         let lock = lock(path)?;
         let content = read(path).map_err(in_path)?;
-        let (ledger, skipped) = Ledger::replay(&content);
+        let (mut ledger, skipped) = Ledger::replay(&content);
         for line in skipped {
             log::warn!("{}: line {line} makes no sense and is skipped", path.display());
         }
+        let elsewhere = namespace.map_or(0, |own| ledger.forget_other_namespaces(&boot_id, own));
+        if elsewhere > 0 {
+            log::warn!(
+                "{}: forgetting {elsewhere} openings in a network namespace that is no more, and their stop commands",
+                path.display()
+            );
+        }
         let (file, length, lines) = rewrite(path, &ledger).map_err(in_path)?;
         let open_doors = ledger.open_doors(&boot_id);
-        let journal = Self { path: path.to_owned(), file, length, lines, ledger, boot_id, _lock: lock };
+        let journal =
+            Self { path: path.to_owned(), file, length, lines, ledger, boot_id, namespace, _lock: lock };
         Ok((journal, open_doors))
     }
 
     /// Names an opening of this boot; records nothing. `opened_at` is CLOCK_BOOTTIME in nanoseconds.
     pub fn opening(&self, address: Address, door: &str, opened_at: u64) -> Opening {
-        Opening { address, door: door.to_owned(), opened_at, boot_id: self.boot_id.clone() }
+        let (boot_id, namespace) = (self.boot_id.clone(), self.namespace);
+        Opening { address, door: door.to_owned(), opened_at, boot_id, namespace }
     }
 
     /// Appends the records, all of them or, with an error, none. With [`Record::Opened`] among them they are on the disk

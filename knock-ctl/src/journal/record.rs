@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use knock_common::address::Address;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::namespace::NamespaceCookie;
+
 /// One line of the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "snake_case")]
@@ -38,6 +40,9 @@ pub struct Opening {
     /// CLOCK_BOOTTIME in nanoseconds, of the boot that it happened in.
     pub opened_at: u64,
     pub(super) boot_id: BootId,
+    /// Of the network namespace, if the journal was told it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) namespace: Option<NamespaceCookie>,
 }
 
 /// A door that was open when the journal was last written.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::namespace::NamespaceCookie;
+
 use super::record::{BootId, OpenDoor, Opening, Record, StopDue};
 
 /// The doors that are open by the records so far.
@@ -48,6 +50,15 @@ impl Ledger {
                 self.0.remove(&opening);
             }
         }
+    }
+
+    /// Forgets what was opened in this boot in another network namespace than `own`; returns how many openings that were.
+    pub(super) fn forget_other_namespaces(&mut self, boot_id: &BootId, own: NamespaceCookie) -> usize {
+        let before = self.len();
+        self.0.retain(|opening, _| {
+            opening.boot_id != *boot_id || opening.namespace.is_none_or(|namespace| namespace == own)
+        });
+        before - self.len()
     }
 
     pub(super) fn len(&self) -> usize {

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 use super::record::BootId;
 use super::*;
+use crate::namespace::NamespaceCookie;
 
 fn boot(name: &str) -> BootId {
     BootId(name.to_owned())
 }
 
 fn open(path: &Path) -> (Journal, Vec<OpenDoor>) {
-    Journal::open_in_boot(path, boot("first")).unwrap()
+    Journal::open_in_boot(path, boot("first"), None).unwrap()
 }
 
 fn opening(journal: &Journal, address: &str, opened_at: u64) -> Opening {
@@ -89,10 +90,34 @@ fn after_a_reboot_every_stop_is_due_now() {
     journal.append(&[opened(&timed, Some(u64::MAX)), opened(&forever, None)]).unwrap();
     drop(journal);
     for boot_id in ["second", "third"] {
-        let (mut journal, doors) = Journal::open_in_boot(&path, boot(boot_id)).unwrap();
+        let (mut journal, doors) = Journal::open_in_boot(&path, boot(boot_id), None).unwrap();
         assert!(doors.iter().all(|door| door.stop == StopDue::Now));
         assert_eq!(doors.len(), if boot_id == "second" { 2 } else { 1 });
         journal.append(&[closed(&doors[0].opening)]).unwrap();
+    }
+}
+
+#[test]
+fn what_was_opened_in_a_namespace_that_is_no_more_is_forgotten() {
+    let (_directory, path) = place();
+    let open_in = |name: &str, number| {
+        Journal::open_in_boot(&path, boot(name), Some(NamespaceCookie::new(number))).unwrap()
+    };
+    let (mut journal, _) = open_in("first", 1);
+    let gone = opening(&journal, "192.0.2.7", 1);
+    journal.append(&[opened(&gone, Some(50))]).unwrap();
+    drop(journal);
+    assert_eq!(open_in("first", 1).1.len(), 1, "in the same namespace it goes on");
+    // Numbers begin anew with every boot.
+    assert_eq!(open_in("second", 2).1, [OpenDoor { opening: gone, stop: StopDue::Now }]);
+
+    let (mut journal, left) = open_in("first", 2);
+    assert_eq!(left, []);
+    let own = opening(&journal, "192.0.2.8", 2);
+    journal.append(&[opened(&own, Some(60))]).unwrap();
+    drop(journal);
+    for _ in 0..2 {
+        assert_eq!(open_in("first", 2).1, [OpenDoor { opening: own.clone(), stop: StopDue::At(60) }]);
     }
 }
 
@@ -181,30 +206,30 @@ fn nobody_else_reads_or_writes_it() {
     assert_eq!(mode(&path), 0o600);
     fs::set_permissions(path.parent().unwrap(), fs::Permissions::from_mode(0o777)).unwrap();
     assert!(
-        matches!(Journal::open(&path), Err(JournalError::Exposed(exposed)) if exposed == path.parent().unwrap())
+        matches!(Journal::open(&path, None), Err(JournalError::Exposed(exposed)) if exposed == path.parent().unwrap())
     );
     let link = directory.path().join("link");
     symlink("/etc/hostname", &link).unwrap();
-    assert!(matches!(Journal::open(&link), Err(JournalError::File { .. })));
+    assert!(matches!(Journal::open(&link, None), Err(JournalError::File { .. })));
 }
 
 #[test]
 fn one_process_at_a_time() {
     let (_directory, path) = place();
-    let held = Journal::open(&path).unwrap();
-    assert!(matches!(Journal::open(&path), Err(JournalError::InUse(used)) if used == path));
+    let held = Journal::open(&path, None).unwrap();
+    assert!(matches!(Journal::open(&path, None), Err(JournalError::InUse(used)) if used == path));
     drop(held);
-    Journal::open(&path).unwrap();
+    Journal::open(&path, None).unwrap();
 }
 
 #[test]
 fn the_kernel_names_this_boot() {
     let (_directory, path) = place();
-    let (mut journal, _) = Journal::open(&path).unwrap();
+    let (mut journal, _) = Journal::open(&path, None).unwrap();
     let now = opening(&journal, "192.0.2.7", 1);
     journal.append(&[opened(&now, Some(5))]).unwrap();
     drop(journal);
-    let (_journal, doors) = Journal::open(&path).unwrap();
+    let (_journal, doors) = Journal::open(&path, None).unwrap();
     assert_eq!(doors, [OpenDoor { opening: now, stop: StopDue::At(5) }]);
     let line = fs::read_to_string(&path).unwrap();
     let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();

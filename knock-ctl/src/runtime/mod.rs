@@ -7,10 +7,12 @@ mod state;
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use knock_common::rules::Slot;
+
+use crate::namespace::NetworkNamespace;
 
 pub use change::ChangeRecord;
 pub use lock::{ControllerLock, running_controller};
@@ -41,9 +43,8 @@ impl RuntimeError {
 impl RuntimeDirectory {
     /// Of the network namespace that this thread is in.
     pub fn of_this_namespace() -> Result<Self, RuntimeError> {
-        let path = "/proc/thread-self/ns/net";
-        let inode = fs::metadata(path).map_err(RuntimeError::io(path))?.ino();
-        Ok(Self(Path::new("/run/knock").join(format!("net-{inode}"))))
+        let current = NetworkNamespace::current().map_err(RuntimeError::io("this network namespace"))?;
+        Ok(Self(Path::new("/run/knock").join(current.name())))
     }
 
     pub fn create(&self) -> Result<(), RuntimeError> {

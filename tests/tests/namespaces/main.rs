@@ -20,6 +20,7 @@ mod no_clue;
 mod recipe;
 mod refusals;
 mod reload;
+mod reused_number;
 mod scanners;
 mod scans;
 mod site;

@@ -168,19 +168,23 @@ impl Site {
         PathBuf::from(format!("/run/knock/net-{}", self.inode))
     }
 
+    /// Which doors are open by the controller's account.
+    pub fn journal(&self) -> PathBuf {
+        PathBuf::from(format!("/var/lib/knock/journal-net-{}", self.inode))
+    }
+
     /// Neither a program nor a pin.
     pub fn is_without_filter(&self) -> bool {
         self.attached_mode(INTERFACE).is_none() && !self.pins().exists()
     }
 
     fn forget(&self) {
-        let inode = self.inode;
         // Most tests leave only some of these.
         for path in [self.runtime_directory(), self.pins()] {
             let _ = fs::remove_dir_all(path);
         }
-        for suffix in ["", ".lock"] {
-            let _ = fs::remove_file(format!("/var/lib/knock/journal-net-{inode}{suffix}"));
+        for path in [self.journal(), self.journal().with_extension("lock")] {
+            let _ = fs::remove_file(path);
         }
     }
 }
