@@ -51,7 +51,8 @@ fn begin<T: Tables>(tables: &T, packet: &Packet, segment: &Segment) {
     note_peer(tables, &tuple);
 }
 
-/// This machine ends the connection.
+/// This machine ends the connection. One that was accepted stays half-open until its client's next packet: the SYN may have
+/// been forged.
 #[inline(always)]
 fn end<T: Tables>(tables: &T, packet: &Packet, segment: &Segment) {
     let tuple = leaving(packet, segment);
@@ -59,11 +60,14 @@ fn end<T: Tables>(tables: &T, packet: &Packet, segment: &Segment) {
     let now = tables.now();
     let lives = tables.rules().lives(tuple.kind);
     let sets = [
-        tables.flow_set(identity.accepted_set(tables.flow_sets())),
-        tables.outgoing_set(identity.outgoing_set(tables.flow_sets())),
+        (tables.flow_set(identity.accepted_set(tables.flow_sets())), true),
+        (tables.outgoing_set(identity.outgoing_set(tables.flow_sets())), false),
     ];
-    for set in sets.into_iter().flatten() {
-        if let Some((way, flow)) = set.find(identity, now, tables.search()) {
+    for (set, accepted) in sets {
+        if let Some(set) = set
+            && let Some((way, flow)) = set.find(identity, now, tables.search())
+            && !(accepted && matches!(flow.phase, Phase::HalfOpen))
+        {
             set.renew(way, &flow, flow.grant, Phase::Closing, now, &lives);
         }
     }

@@ -2,31 +2,33 @@
 
 use knock_tests::core::CoreFilter;
 use knock_tests::fixtures::{self, Fixture, Verdict, truncations};
-use knock_tests::model::{Model, Rules, parse};
+use knock_tests::model::{Model, parse};
 use knock_tests::state::State;
-use knock_tests::stream::{Stream, TimedFrame};
+use knock_tests::stream::{Direction, Stream, TimedFrame};
 
 const SEEDS: u64 = 100;
 const PACKETS: usize = 400;
-
-/// A stream's rules; what rules of the program don't say yet is left out.
-fn without_destinations(rules: Rules) -> Rules {
-    Rules { destinations: Vec::new(), ..rules }
-}
 
 #[test]
 fn outcome_and_state_agree_after_every_packet_of_random_streams() {
     for seed in 0..SEEDS {
         let Stream { rules, packets, .. } = Stream::from_seed(seed, PACKETS);
-        let rules = without_destinations(rules);
         let (mut model, mut core) = (Model::new(rules.clone()), CoreFilter::new(&rules));
-        for (index, TimedFrame { at_ms, frame }) in packets.iter().enumerate() {
+        for (index, TimedFrame { at_ms, direction, frame }) in packets.iter().enumerate() {
             let before = (State::of_model(&model, *at_ms), core.state(*at_ms));
-            let expected = (model.packet(*at_ms, frame), State::of_model(&model, *at_ms));
-            let actual = (core.packet(*at_ms, frame), core.state(*at_ms));
+            let (expected, actual) = match direction {
+                Direction::Arriving => (Some(model.packet(*at_ms, frame)), Some(core.packet(*at_ms, frame))),
+                Direction::Leaving => {
+                    model.leaving(*at_ms, frame);
+                    core.leaving(*at_ms, frame);
+                    (None, None)
+                }
+            };
+            let expected = (expected, State::of_model(&model, *at_ms));
+            let actual = (actual, core.state(*at_ms));
             assert!(
                 actual == expected,
-                "seed {seed}, packet {index} at {at_ms} ms: {:?}\nbefore {before:?}\nmodel {expected:?}\ncore {actual:?}\nunder {rules:?}",
+                "seed {seed}, packet {index} at {at_ms} ms, {direction:?}: {:?}\nbefore {before:?}\nmodel {expected:?}\ncore {actual:?}\nunder {rules:?}",
                 parse(frame),
             );
         }

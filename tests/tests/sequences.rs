@@ -39,7 +39,7 @@ impl Host {
     fn send(&mut self, frame: &[u8]) -> Vec<usize> {
         let events = self.core.packet(self.now_ms, frame).events;
         let is_completion = |event: &&Event| matches!(event.kind, EventKind::Open | EventKind::Refresh);
-        events.iter().filter(is_completion).map(|event| event.door).collect()
+        events.iter().filter(is_completion).filter_map(|event| event.door).collect()
     }
 
     fn knock(&mut self, port: Port) -> Vec<usize> {

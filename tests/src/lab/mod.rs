@@ -4,7 +4,6 @@
 //! [`Lab`]: processes, interfaces, namespaces.
 
 mod gate;
-mod namespace;
 mod process;
 mod raw_socket;
 #[cfg(test)]
@@ -16,9 +15,11 @@ pub use raw_socket::RawSocket;
 
 use crate::packet::{DESTINATION_MAC, SOURCE_MAC};
 use anyhow::{Context, Result, ensure};
-use namespace::{Namespace, command};
+use knock_lab::Namespace;
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
-use std::process::Output;
+use std::path::Path;
+use std::process::{Command, Output};
 use std::time::Duration;
 
 /// The one interface of each machine.
@@ -110,8 +111,7 @@ impl Lab {
     /// # Errors
     /// When the command can't be started. Its failure is in the output.
     pub fn run_in(&self, machine: Machine, words: &[&str]) -> Result<Output> {
-        let entered = self.namespace(machine).command(words);
-        command(&entered).output().with_context(|| format!("running {words:?}"))
+        self.command(machine, words).output().with_context(|| format!("running {words:?}"))
     }
 
     /// Starts a command on a machine; it ends with its [`Process`], and at the latest with the lab.
@@ -119,8 +119,7 @@ impl Lab {
     /// # Errors
     /// When the command can't be started.
     pub fn spawn_in(&self, machine: Machine, words: &[&str]) -> Result<Process> {
-        Process::spawn(command(&self.namespace(machine).command(words)))
-            .with_context(|| format!("starting {words:?}"))
+        Process::spawn(self.command(machine, words))
     }
 
     /// Runs `action` in a thread that lives on a machine: sockets it opens belong there, also after it has ended.
@@ -139,9 +138,8 @@ impl Lab {
         self.enter(machine, || RawSocket::open(INTERFACE))?
     }
 
-    /// The path of a machine's network namespace, for `nsenter --net=PATH`.
-    pub fn namespace_path(&self, machine: Machine) -> String {
-        self.namespace(machine).path()
+    pub fn namespace(&self, machine: Machine) -> &Namespace {
+        &self.machines[usize::from(machine.number()) - 1]
     }
 
     /// From now on VLAN tags arrive as bytes of the frame, as from a card that leaves them there; else an XDP program
@@ -152,9 +150,10 @@ impl Lab {
     pub fn keep_tags_in_frames(&self) -> Result<()> {
         for machine in Machine::ALL {
             let off = ["tx-vlan-offload", "off", "tx-vlan-stag-hw-insert", "off"];
-            let words = [&["ethtool", "-K", machine.name()], &off[..]].concat();
-            let output = command(&self.wire.command(&words)).output().context("running ethtool")?;
-            ensure!(output.status.success(), "{words:?}: {output:?}");
+            let mut ethtool = self.wire.command("ethtool");
+            let output =
+                ethtool.args(["-K", machine.name()]).args(off).output().context("running ethtool")?;
+            ensure!(output.status.success(), "{ethtool:?}: {output:?}");
         }
         Ok(())
     }
@@ -171,20 +170,22 @@ impl Lab {
             "mount -t sysfs sysfs /sys && for queue in /sys/class/net/{}/queues/rx-*; do echo {mask:x} > $queue/rps_cpus; done",
             Machine::Client.name()
         );
-        let words = self.wire.command(&["unshare", "--mount", "sh", "-ec", &script]);
-        let output = command(&words).output().context("setting how flows are spread")?;
-        ensure!(output.status.success(), "{words:?}: {output:?}");
+        let mut spread = self.wire.command("unshare");
+        let output = spread.args(["--mount", "sh", "-ec", &script]).output().context("running unshare")?;
+        ensure!(output.status.success(), "{spread:?}: {output:?}");
         Ok(())
     }
 
-    fn namespace(&self, machine: Machine) -> &Namespace {
-        &self.machines[usize::from(machine.number()) - 1]
+    fn command(&self, machine: Machine, words: &[&str]) -> Command {
+        let mut command = self.namespace(machine).command(words[0]);
+        command.args(&words[1..]);
+        command
     }
 
     fn lay_wire(&self, queues: u32) -> Result<()> {
         let wire = &self.wire;
         wire.ip("link add hub type bridge ageing_time 0 mcast_snooping 0 stp_state 0 forward_delay 0")?;
-        wire.let_bridges_pass_everything()?;
+        wire.enter(let_bridges_pass_everything)??;
         wire.ip("link set hub up")?;
         for machine in Machine::ALL {
             let namespace = self.namespace(machine);
@@ -195,7 +196,6 @@ impl Lab {
                  peer name {INTERFACE} netns {name} address {mac} numrxqueues {queues} numtxqueues {queues}"
             ))?;
             wire.ip(&format!("link set {port} master hub up"))?;
-            namespace.ip("link set lo up")?;
             namespace.ip(&format!("link set {INTERFACE} up"))?;
             namespace.ip(&format!("address add {}/24 dev {INTERFACE}", machine.v4()))?;
             namespace.ip(&format!("address add {}/64 dev {INTERFACE} nodad", machine.v6()))?;
@@ -215,4 +215,15 @@ impl Lab {
         }
         Ok(())
     }
+}
+
+/// Where the kernel's firewall looks into bridged frames, it drops what lies about itself.
+fn let_bridges_pass_everything() -> Result<()> {
+    for family in ["ip", "ip6", "arp"] {
+        let path = format!("/proc/sys/net/bridge/bridge-nf-call-{family}tables");
+        if Path::new(&path).exists() {
+            fs::write(&path, "0").with_context(|| format!("writing {path}"))?;
+        }
+    }
+    Ok(())
 }

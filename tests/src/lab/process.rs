@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
@@ -18,15 +18,40 @@ pub struct Process {
 }
 
 impl Process {
-    pub(super) fn spawn(mut command: Command) -> Result<Self> {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn()?;
+    /// Starts it; it reads nothing.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn spawn(command: Command) -> Result<Self> {
+        Self::start(command, Stdio::null())
+    }
+
+    /// Starts it, to be told something by [`Process::say`].
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn converse(command: Command) -> Result<Self> {
+        Self::start(command, Stdio::piped())
+    }
+
+    fn start(mut command: Command, input: Stdio) -> Result<Self> {
+        command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().with_context(|| format!("starting {command:?}"))?;
         let (sender, lines) = channel();
         let output = child.stdout.take().context("no stdout")?;
         let errors = child.stderr.take().context("no stderr")?;
         forward(output, sender.clone());
         forward(errors, sender);
         Ok(Self { child, lines, said: Vec::new() })
+    }
+
+    /// Writes a line to its standard input.
+    ///
+    /// # Errors
+    /// When it has closed that, or never had any.
+    pub fn say(&mut self, line: &str) -> Result<()> {
+        let input = self.child.stdin.as_mut().context("it was started to read nothing")?;
+        writeln!(input, "{line}").context("it reads no more")
     }
 
     /// The next line, of stdout or stderr, that contains `text`.

@@ -108,11 +108,11 @@ fn nothing_is_left_behind() {
         return;
     }
     let lab = Lab::new().unwrap();
-    let paths = Machine::ALL.map(|machine| lab.namespace_path(machine));
+    let paths = Machine::ALL.map(|machine| lab.namespace(machine).path());
     let mut process = lab.spawn_in(Machine::Server, &["sh", "-c", "sleep 1000 & echo $!; wait"]).unwrap();
     let grandchild = process.expect_line("", LIMIT).unwrap();
     assert!(Path::new(&format!("/proc/{grandchild}")).exists());
     drop(lab);
-    assert!(paths.iter().all(|path| !Path::new(path).exists()));
+    assert!(paths.iter().all(|path| !path.exists()));
     assert!(process.wait(LIMIT).is_ok(), "the pipes are closed only when the whole family has ended");
 }

@@ -6,28 +6,17 @@ use knock_tests::lab::{INTERFACE, Machine, RawSocket, privileged};
 
 use crate::site::*;
 
+in_each_mode!(the_same_hop_limit, a_target, any_opens_every_closed_port, as_many_connections_as_allowed);
+
 const SERVERS: [fn(Machine) -> IpAddr; 2] = [Machine::v4, Machine::v6];
 const KNOCKS: [Knock; 3] = [Knock::Tcp(7000), Knock::Udp(8000), Knock::Tcp(9000)];
 const DOOR: &str = "[doors.ssh]\nsequence = [7000, \"8000/udp\", 9000]\n";
 
-#[test]
-fn the_same_hop_limit_natively() {
-    the_same_hop_limit("native");
-}
-
-#[test]
-fn the_same_hop_limit_in_generic_mode() {
-    the_same_hop_limit("generic");
-}
-
-fn the_same_hop_limit(mode: &str) {
-    if !privileged() {
-        return;
-    }
+fn the_same_hop_limit(mode: Mode) {
     let site = Site::new(&format!("{DOOR}opens = [\"22/tcp\"]\nsame_ttl = true\n"));
     let lab = &site.lab;
     let _service = Service::start(lab, SSH);
-    let _controller = site.attach(&["--mode", mode]);
+    let _controller = site.attach_in(mode);
     let socket = lab.raw_socket(Machine::Client).unwrap();
     keep_order_on_the_wire();
     for address in SERVERS {
@@ -48,25 +37,12 @@ fn the_same_hop_limit(mode: &str) {
     }
 }
 
-#[test]
-fn a_target_natively() {
-    a_target("native");
-}
-
-#[test]
-fn a_target_in_generic_mode() {
-    a_target("generic");
-}
-
-fn a_target(mode: &str) {
-    if !privileged() {
-        return;
-    }
+fn a_target(mode: Mode) {
     let site = Site::new(&format!("{DOOR}opens = [\"22/tcp\"]\ntarget = [\"10.77.0.1\", \"fd00:77::1\"]\n"));
     let lab = &site.lab;
     let others = second_addresses(&site);
     let _service = Service::start(lab, SSH);
-    let _controller = site.attach(&["--mode", mode]);
+    let _controller = site.attach_in(mode);
     for (address, other) in SERVERS.into_iter().zip(others) {
         let server = address(Machine::Server);
         let sequence = ["7000", "8000:udp", "9000"];
@@ -108,20 +84,7 @@ fn send_knock(socket: &RawSocket, knock: Knock, from: IpAddr, to: IpAddr, source
     socket.send(&knock.frame(from, to, source_port).build()).unwrap();
 }
 
-#[test]
-fn any_opens_every_closed_port_natively() {
-    any_opens_every_closed_port("native");
-}
-
-#[test]
-fn any_opens_every_closed_port_in_generic_mode() {
-    any_opens_every_closed_port("generic");
-}
-
-fn any_opens_every_closed_port(mode: &str) {
-    if !privileged() {
-        return;
-    }
+fn any_opens_every_closed_port(mode: Mode) {
     let site = Site::new(&format!(
         "[filter]\nprotected = [\"22-23/tcp\", \"4500/udp\"]\n{DOOR}opens = [\"any\"]\n\
          [doors.other]\nsequence = [1003, 1001, 1002]\nopens = [\"80/tcp\"]\n"
@@ -130,7 +93,7 @@ fn any_opens_every_closed_port(mode: &str) {
     let ports = [22, 23, 80];
     let _services = ports.map(|port| Service::start(lab, port));
     let witness = Witness::start(lab, SSH, 4500);
-    let _controller = site.attach(&["--mode", mode]);
+    let _controller = site.attach_in(mode);
     for address in SERVERS {
         let server = address(Machine::Server);
         stock_knock(lab, Machine::Client, &["-d", "5"], server, &["7000", "8000:udp", "9000"]);
@@ -148,24 +111,11 @@ fn any_opens_every_closed_port(mode: &str) {
     }
 }
 
-#[test]
-fn as_many_connections_as_allowed_natively() {
-    as_many_connections_as_allowed("native");
-}
-
-#[test]
-fn as_many_connections_as_allowed_in_generic_mode() {
-    as_many_connections_as_allowed("generic");
-}
-
-fn as_many_connections_as_allowed(mode: &str) {
-    if !privileged() {
-        return;
-    }
+fn as_many_connections_as_allowed(mode: Mode) {
     let site = Site::new(&format!("{DOOR}opens = [\"22/tcp\"]\nconnections = 3\n"));
     let lab = &site.lab;
     let _service = Service::start(lab, SSH);
-    let _controller = site.attach(&["--mode", mode]);
+    let _controller = site.attach_in(mode);
     for address in SERVERS {
         let server = address(Machine::Server);
         // The second time the grant that is used up is renewed.

@@ -6,7 +6,7 @@ use knock_tests::lab::{Machine, privileged};
 
 use crate::site::*;
 
-in_each_mode!(a_door_opens_and_closes);
+in_each_mode!(a_door_opens_and_closes, with_established_cut_connections_end_with_the_grant);
 
 fn a_door_opens_and_closes(mode: Mode) {
     let site = Site::new(&format!("{SSH_DOOR}open_for = \"3s\"\n"));
@@ -35,24 +35,11 @@ fn a_door_opens_and_closes(mode: Mode) {
     }
 }
 
-#[test]
-fn with_established_cut_connections_end_with_the_grant_natively() {
-    with_established_cut_connections_end_with_the_grant("native");
-}
-
-#[test]
-fn with_established_cut_connections_end_with_the_grant_in_generic_mode() {
-    with_established_cut_connections_end_with_the_grant("generic");
-}
-
-fn with_established_cut_connections_end_with_the_grant(mode: &str) {
-    if !privileged() {
-        return;
-    }
+fn with_established_cut_connections_end_with_the_grant(mode: Mode) {
     let site = Site::new(&format!("[filter]\nestablished = \"cut\"\n{SSH_DOOR}open_for = \"2s\"\n"));
     let lab = &site.lab;
     let _service = Service::start(lab, SSH);
-    let mut controller = site.attach(&["--mode", mode]);
+    let mut controller = site.attach_in(mode);
     for server in [Machine::Server.v4(), Machine::Server.v6()] {
         stock_knock(lab, Machine::Client, &["-d", "5"], server, SSH_SEQUENCE);
         let mut stream = connect(lab, Machine::Client, server, SSH).stream();

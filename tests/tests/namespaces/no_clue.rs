@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::net::IpAddr;
 
-use etherparse::{NetHeaders, PacketHeaders, TransportHeader};
-use knock_tests::lab::{Machine, RawSocket, privileged};
+use etherparse::{PacketHeaders, TransportHeader};
+use knock_tests::lab::{Machine, RawSocket};
 
 use crate::site::*;
 
@@ -16,40 +16,59 @@ const NEIGHBOUR: u16 = 7001;
 const DOORS: &str = "[doors.tcp]\nsequence = [7000, 8000, 9000]\nopens = [\"22/tcp\"]\n\
                      [doors.udp]\nsequence = [\"7000/udp\", \"8000/udp\", \"9000/udp\"]\nopens = [\"4500/udp\"]\n";
 
-#[test]
-fn by_tcp_natively() {
-    answers_are_alike("native", Knock::Tcp);
+in_each_mode!(tcp_tells_nothing, udp_tells_nothing, silence_tells_nothing);
+
+fn tcp_tells_nothing(mode: Mode) {
+    answers_are_alike(mode, Knock::Tcp);
 }
 
-#[test]
-fn by_udp_natively() {
-    answers_are_alike("native", Knock::Udp);
+fn udp_tells_nothing(mode: Mode) {
+    answers_are_alike(mode, Knock::Udp);
 }
 
-#[test]
-fn by_tcp_in_generic_mode() {
-    answers_are_alike("generic", Knock::Tcp);
-}
-
-#[test]
-fn by_udp_in_generic_mode() {
-    answers_are_alike("generic", Knock::Udp);
-}
-
-fn answers_are_alike(mode: &str, knock: fn(u16) -> Knock) {
-    if !privileged() {
-        return;
-    }
+fn answers_are_alike(mode: Mode, knock: fn(u16) -> Knock) {
     let site = Site::new(DOORS);
     let lab = &site.lab;
     lab.enter(Machine::Server, answer_every_datagram).unwrap();
-    let _controller = site.attach(&["--mode", mode]);
+    let _controller = site.attach_in(mode);
     let socket = lab.raw_socket(Machine::Stranger).unwrap();
     for server in [Machine::Server.v4(), Machine::Server.v6()] {
         let [knock_port, neighbour] = probe(&socket, server, knock);
         assert_eq!([knock_port.len(), neighbour.len()], [PROBES; 2], "each is answered");
         let kinds = |answers: Vec<Vec<u8>>| answers.into_iter().collect::<BTreeSet<_>>();
         assert!(kinds(knock_port) == kinds(neighbour), "they answer alike");
+    }
+}
+
+/// Behind `policy = "drop"` nothing answers but the public port, which is asked last.
+fn silence_tells_nothing(mode: Mode) {
+    let site = Site::new(&format!("[filter]\npolicy = \"drop\"\npublic = [\"80/tcp\"]\n{DOORS}"));
+    let lab = &site.lab;
+    lab.enter(Machine::Server, answer_every_datagram).unwrap();
+    let _services = [Service::start(lab, SSH), Service::start(lab, 8080)];
+    let _controller = site.attach_in(mode);
+    let socket = lab.raw_socket(Machine::Stranger).unwrap();
+    keep_order_on_the_wire();
+    for server in [Machine::Server.v4(), Machine::Server.v6()] {
+        let send = |knock: Knock, source_port| {
+            let frame = knock.frame(Machine::Stranger.of_family(server), server, source_port).build();
+            socket.send(&frame).unwrap();
+        };
+        let mut probes = [Knock::Tcp, Knock::Udp]
+            .map(|knock| [KNOCK_PORT, NEIGHBOUR, SSH, 8080].map(knock))
+            .concat()
+            .repeat(PROBES / 4);
+        fastrand::shuffle(&mut probes);
+        for (source_port, probe) in (10_000..).zip(probes) {
+            send(probe, source_port);
+        }
+        send(Knock::Tcp(80), 1);
+        let is_answer = |frame: &[u8]| {
+            frame[6..12] == Machine::Server.mac()
+                && transport(frame).is_some_and(|transport| !is_of_link(&transport))
+        };
+        let answer = socket.receive(LIMIT, is_answer).unwrap().unwrap();
+        assert!(answers(&answer, 80, 1), "{answer:x?}");
     }
 }
 
@@ -81,19 +100,29 @@ fn without_ports(mut frame: Vec<u8>, server: IpAddr) -> Vec<u8> {
 
 /// Whether the server says in this frame that the port is closed.
 fn answers(frame: &[u8], port: u16, source_port: u16) -> bool {
-    let Ok(packet) = PacketHeaders::from_ethernet_slice(frame) else { return false };
-    match packet.transport {
+    match transport(frame) {
         Some(TransportHeader::Tcp(tcp)) => {
             tcp.rst && (tcp.source_port, tcp.destination_port) == (port, source_port)
         }
         // They quote the datagram.
-        Some(TransportHeader::Icmpv4(_) | TransportHeader::Icmpv6(_)) => {
-            let header = if matches!(packet.net, Some(NetHeaders::Ipv4(..))) { 20 } else { 40 };
-            let ports = [source_port.to_be_bytes(), port.to_be_bytes()].concat();
-            packet.payload.slice().get(header..header + 4) == Some(&ports)
-        }
+        Some(TransportHeader::Icmpv4(_)) => quotes(frame, 34 + 8 + 20, port, source_port),
+        Some(TransportHeader::Icmpv6(_)) => quotes(frame, 54 + 8 + 40, port, source_port),
         _ => false,
     }
+}
+
+fn quotes(frame: &[u8], at: usize, port: u16, source_port: u16) -> bool {
+    let ports = [source_port.to_be_bytes(), port.to_be_bytes()].concat();
+    frame.get(at..at + 4) == Some(&ports)
+}
+
+fn transport(frame: &[u8]) -> Option<TransportHeader> {
+    PacketHeaders::from_ethernet_slice(frame).ok()?.transport
+}
+
+/// Neighbours look for each other, whoever asks.
+fn is_of_link(transport: &TransportHeader) -> bool {
+    matches!(transport, TransportHeader::Icmpv6(icmp) if (133..=137).contains(&icmp.icmp_type.type_u8()))
 }
 
 /// Linux limits how often it says that a UDP port is closed, unless told otherwise.

@@ -1,6 +1,7 @@
 //! What can't be attached is refused with a reason, and nothing is left behind.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 
 use knock_tests::lab::{INTERFACE, Machine, privileged};
@@ -67,11 +68,7 @@ fn a_user_who_is_not_root() {
         return;
     }
     let site = Site::new(SSH_DOOR);
-    fs::set_permissions(site.config(), std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
-    // Where the program was built may be no place for others.
-    let copy = site.file("knock-ctl");
-    fs::copy(program(), &copy).unwrap();
-    let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+    fs::set_permissions(site.config(), Permissions::from_mode(0o644)).unwrap();
     let config = site.config();
     for (arguments, reason) in [
         (
@@ -80,11 +77,70 @@ fn a_user_who_is_not_root() {
         ),
         (&["detach"], "detaching needs root; run `sudo knock-ctl detach"),
     ] {
-        let words = [&nobody[..], &[text(&copy)], arguments].concat();
-        let error = failed(&site.lab.run_in(Machine::Server, &words).unwrap());
+        let error = failed(&as_nobody(&site, arguments));
         assert!(error.contains(reason), "{error}");
     }
     assert!(site.is_without_filter());
+}
+
+#[test]
+fn files_that_the_user_may_not_read() {
+    if !privileged() {
+        return;
+    }
+    let site = Site::new(SSH_DOOR);
+    let (secret, readable, closed) = (site.config(), site.file("readable.toml"), site.file("closed"));
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(&closed, Permissions::from_mode(0o700)).unwrap();
+    let (secret, closed) = (text(&secret), text(&closed));
+    let cure = |path: &str| {
+        format!(
+            "{path}: permission denied; run this as root, or as a user who may read it (ls -l {path} tells who)"
+        )
+    };
+    let within = format!("{closed}/doors.toml");
+    for path in [secret, &within] {
+        let output = as_nobody(&site, &["check", path]);
+        assert_eq!(failed(&output), "knock-ctl: 1 error found\n");
+        assert_eq!(first_line(&output), cure(path));
+    }
+    let own = text(&readable);
+    for (content, expected) in [
+        (format!("include = [\"{secret}\"]"), format!("{own}:1:12: include: {}", cure(secret))),
+        (
+            format!("include = [\"{closed}/*.toml\"]"),
+            format!(
+                "{own}:1:12: include: {closed}: Permission denied (os error 13); \
+                 run this as a user who may read that directory"
+            ),
+        ),
+        (
+            format!("[doors.ssh]\nsequence_file = \"{secret}\"\nopens = [\"22/tcp\"]"),
+            format!("{own}:2:17: sequence_file: {}", cure(secret)),
+        ),
+    ] {
+        fs::write(&readable, content).unwrap();
+        let output = as_nobody(&site, &["check", own]);
+        assert_eq!(failed(&output), "knock-ctl: 1 error found\n");
+        assert_eq!(first_line(&output), expected);
+    }
+}
+
+/// Runs `knock-ctl` as a user who is nobody in particular.
+fn as_nobody(site: &Site, arguments: &[&str]) -> Output {
+    // Where the program was built may be no place for others.
+    let copy = site.file("knock-ctl");
+    if !copy.exists() {
+        fs::copy(program(), &copy).unwrap();
+    }
+    let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", text(&copy)];
+    site.lab.run_in(Machine::Server, &[&nobody, arguments].concat()).unwrap()
+}
+
+/// Of all that a command says.
+fn first_line(output: &Output) -> String {
+    let said = [&output.stdout[..], &output.stderr].concat();
+    String::from_utf8_lossy(&said).lines().next().unwrap_or_default().to_owned()
 }
 
 #[test]

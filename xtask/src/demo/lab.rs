@@ -4,9 +4,8 @@ use std::net::Ipv4Addr;
 use std::process;
 
 use anyhow::Result;
+use knock_lab::Namespace;
 use tempfile::TempDir;
-
-use super::namespace::Namespace;
 
 /// What the server is known by (RFC 5737: an address for documentation).
 pub const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
@@ -19,7 +18,7 @@ pub struct Lab {
     pub server: Namespace,
     pub stranger: Namespace,
     pub friend: Namespace,
-    /// For keys and configuration; removed with the lab.
+    /// For the configuration; removed with the lab.
     pub folder: TempDir,
 }
 
@@ -29,7 +28,7 @@ impl Lab {
         let host = |role: &str| Namespace::new(format!("{}-{role}", unique_prefix(&folder)));
         let lab =
             Self { server: host("server")?, stranger: host("stranger")?, friend: host("friend")?, folder };
-        lab.server.ip(&["address", "add", &format!("{SERVER}/32"), "dev", "lo"])?;
+        lab.server.ip(&format!("address add {SERVER}/32 dev lo"))?;
         let [to_stranger, to_friend] = INTERFACES;
         lab.connect(&lab.stranger, to_stranger, "198.51.100")?;
         lab.connect(&lab.friend, to_friend, "203.0.113")?;
@@ -38,14 +37,12 @@ impl Lab {
 
     /// A cable from `host` to `interface` of the server, which is .1 of the network there; the host is .2.
     fn connect(&self, host: &Namespace, interface: &str, network: &str) -> Result<()> {
-        let (near, far) = (format!("{network}.1"), format!("{network}.2/24"));
-        let ends = ["link", "add", interface, "type", "veth", "peer", "name", "eth0", "netns", host.name()];
-        self.server.ip(&ends)?;
-        self.server.ip(&["address", "add", &format!("{near}/24"), "dev", interface])?;
-        self.server.ip(&["link", "set", interface, "up"])?;
-        host.ip(&["address", "add", &far, "dev", "eth0"])?;
-        host.ip(&["link", "set", "eth0", "up"])?;
-        host.ip(&["route", "add", "default", "via", &near])
+        self.server.ip(&format!("link add {interface} type veth peer name eth0 netns {}", host.name()))?;
+        self.server.ip(&format!("address add {network}.1/24 dev {interface}"))?;
+        self.server.ip(&format!("link set {interface} up"))?;
+        host.ip(&format!("address add {network}.2/24 dev eth0"))?;
+        host.ip("link set eth0 up")?;
+        host.ip(&format!("route add default via {network}.1"))
     }
 }
 

@@ -4,7 +4,6 @@
 mod filter;
 mod interrupt;
 mod lab;
-mod namespace;
 mod process;
 mod scenario;
 mod service;

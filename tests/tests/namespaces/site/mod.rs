@@ -54,7 +54,7 @@ impl Site {
         let directory = TempDir::new().unwrap();
         // For those who run the program without being root.
         fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
-        let inode = fs::metadata(lab.namespace_path(Machine::Server)).unwrap().ino();
+        let inode = fs::metadata(lab.namespace(Machine::Server).path()).unwrap().ino();
         let site = Self { lab, directory, inode };
         // The kernel gives an inode again, with what an ended test may have left under its number.
         site.forget();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use knock_lab::Namespace;
 use knock_tests::lab::{Lab, Machine};
 
 use super::LIMIT;
@@ -22,8 +23,13 @@ impl Service {
     }
 
     pub fn on(lab: &Lab, machine: Machine, port: u16) -> Self {
+        Self::start_on(lab.namespace(machine), port)
+    }
+
+    /// On a machine that need not be one of the lab's.
+    pub fn start_on(machine: &Namespace, port: u16) -> Self {
         let at = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port);
-        let listener = lab.enter(machine, || TcpListener::bind(at)).unwrap().unwrap();
+        let listener = machine.enter(|| TcpListener::bind(at)).unwrap().unwrap();
         let accepted = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&accepted);
         thread::spawn(move || {

@@ -1,18 +1,17 @@
-//! OpenSSH between a client and the server, with keys that are thrown away afterwards.
+//! Sessions with an OpenSSH server on the server.
 
-use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::IpAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::net::{IpAddr, SocketAddr};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
+use knock_lab::OpenSsh;
 use knock_tests::lab::{Machine, Process};
 
-use super::{Site, connect, eventually, text};
+use super::{LIMIT, Site, connect, eventually};
 
 /// An SSH server on the server, in whose sessions commands run as root.
 pub struct Sshd {
-    client_key: PathBuf,
+    openssh: OpenSsh,
     port: u16,
     _process: Process,
 }
@@ -26,42 +25,19 @@ pub struct SshSession {
 
 impl Sshd {
     pub fn start(site: &Site, port: u16) -> Self {
-        // Its unprivileged part wants this empty folder. It stays: others may be using it.
-        fs::create_dir_all("/run/sshd").unwrap();
-        let (host_key, client_key) = (site.file("host_key"), site.file("client_key"));
-        for key in [&host_key, &client_key] {
-            let words = ["-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", text(key)];
-            assert!(Command::new("ssh-keygen").args(words).status().unwrap().success());
-        }
-        let config = site.file("sshd_config");
-        fs::write(&config, configuration(port, &host_key, &client_key)).unwrap();
-        let words = ["/usr/sbin/sshd", "-D", "-e", "-f", text(&config)];
-        let process = site.lab.spawn_in(Machine::Server, &words).unwrap();
-        eventually("sshd listens", || {
-            connect(&site.lab, Machine::Server, Machine::Server.v4(), port).is_accepted()
-        });
-        Self { client_key, port, _process: process }
+        let server = Machine::Server.v4();
+        let openssh = OpenSsh::new(&[SocketAddr::new(server, port)]).unwrap();
+        let process = Process::spawn(openssh.server(site.lab.namespace(Machine::Server))).unwrap();
+        eventually("sshd listens", || connect(&site.lab, Machine::Server, server, port).is_accepted());
+        Self { openssh, port, _process: process }
     }
 
     /// Logs in from a machine.
     #[track_caller]
     pub fn session(&self, site: &Site, from: Machine, to: IpAddr) -> SshSession {
-        let mut ssh = Command::new("nsenter");
-        ssh.arg(format!("--net={}", site.lab.namespace_path(from))).args(["--", "ssh", "-F", "/dev/null"]);
-        for option in [
-            "BatchMode=yes",
-            "IdentitiesOnly=yes",
-            "IdentityAgent=none",
-            "StrictHostKeyChecking=no",
-            "UserKnownHostsFile=/dev/null",
-            "LogLevel=QUIET",
-            "ConnectTimeout=10",
-        ] {
-            ssh.args(["-o", option]);
-        }
-        ssh.arg("-i").arg(&self.client_key).args(["-p", &self.port.to_string()]);
-        ssh.args([&format!("root@{to}"), "sh"]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = ssh.spawn().unwrap();
+        let to = SocketAddr::new(to, self.port);
+        let mut ssh = self.openssh.client(site.lab.namespace(from), to, LIMIT, "sh");
+        let mut child = ssh.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let input = child.stdin.take().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
         let mut session = SshSession { child, input, output };
@@ -96,13 +72,4 @@ impl Drop for SshSession {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn configuration(port: u16, host_key: &Path, client_key: &Path) -> String {
-    format!(
-        "Port {port}\nHostKey {}\nAuthorizedKeysFile {}.pub\nPidFile none\nStrictModes no\nUsePAM no\n\
-         PasswordAuthentication no\nPermitRootLogin prohibit-password\nUseDNS no\nPrintMotd no\nPrintLastLog no\n",
-        host_key.display(),
-        client_key.display(),
-    )
 }

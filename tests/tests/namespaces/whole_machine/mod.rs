@@ -1,6 +1,10 @@
 //! `policy = "drop"`: a machine of which strangers see nothing, and which itself reaches everything.
 
+mod link;
 mod outgoing;
+mod paths;
+mod protocols;
+mod transfers;
 
 use std::net::IpAddr;
 

@@ -10,26 +10,15 @@ use knock_tests::lab::{Machine, privileged};
 use super::{FAMILIES, closed_site, dropped};
 use crate::site::*;
 
+in_each_mode!(connections_datagrams_and_pings, a_long_exchange_of_datagrams_over_one_socket);
+
 const PORT: u16 = 8080;
 
-#[test]
-fn connections_datagrams_and_pings_natively() {
-    connections_datagrams_and_pings("native");
-}
-
-#[test]
-fn connections_datagrams_and_pings_in_generic_mode() {
-    connections_datagrams_and_pings("generic");
-}
-
-fn connections_datagrams_and_pings(mode: &str) {
-    if !privileged() {
-        return;
-    }
+fn connections_datagrams_and_pings(mode: Mode) {
     let site = closed_site("", "");
     let lab = &site.lab;
     let _services = [Service::on(lab, Machine::Client, PORT), Service::start(lab, PORT)];
-    let _controller = site.attach(&["--mode", mode]);
+    let _controller = site.attach_in(mode);
     for address in FAMILIES {
         let (client, server) = (address(Machine::Client), address(Machine::Server));
         echo_datagrams(lab, Machine::Client, client, PORT);
@@ -92,25 +81,12 @@ fn resolved(query: &[u8]) -> Vec<u8> {
     answer
 }
 
-#[test]
-fn a_long_exchange_of_datagrams_over_one_socket_natively() {
-    a_long_exchange_of_datagrams_over_one_socket("native");
-}
-
-#[test]
-fn a_long_exchange_of_datagrams_over_one_socket_in_generic_mode() {
-    a_long_exchange_of_datagrams_over_one_socket("generic");
-}
-
 /// Both sides send when they like, for longer than a flow lives by itself, as QUIC does.
-fn a_long_exchange_of_datagrams_over_one_socket(mode: &str) {
-    if !privileged() {
-        return;
-    }
+fn a_long_exchange_of_datagrams_over_one_socket(mode: Mode) {
     let life = Duration::from_secs(2);
     let site = closed_site("", "[timeouts]\nudp = \"2s\"\n");
     let lab = &site.lab;
-    let _controller = site.attach(&["--mode", mode]);
+    let _controller = site.attach_in(mode);
     let pairs = FAMILIES.map(|address| {
         let ours = udp_socket(lab, Machine::Server, address(Machine::Server), 0);
         let theirs = udp_socket(lab, Machine::Client, address(Machine::Client), 443);

@@ -5,10 +5,10 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
 use anyhow::Result;
+use knock_lab::Namespace;
 
 use super::{CONNECT_LIMIT, PORT};
 use crate::demo::lab::{Lab, SERVER};
-use crate::demo::namespace::Namespace;
 use crate::demo::session::Session;
 
 /// Its threads end with the process.
@@ -17,7 +17,7 @@ pub struct EchoServer(SocketAddr);
 impl EchoServer {
     pub fn start(lab: &Lab) -> Result<Self> {
         let address = SocketAddr::from((SERVER, PORT));
-        let listener = lab.server.enter(|| Ok(TcpListener::bind(address)?))?;
+        let listener = lab.server.enter(|| TcpListener::bind(address))??;
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 thread::spawn(move || io::copy(&mut &stream, &mut &stream));
@@ -28,7 +28,7 @@ impl EchoServer {
 
     /// `None` where nothing answers.
     pub fn connect(&self, from: &Namespace) -> Result<Option<Session>> {
-        let connected = from.enter(|| Ok(TcpStream::connect_timeout(&self.0, CONNECT_LIMIT)))?;
+        let connected = from.enter(|| TcpStream::connect_timeout(&self.0, CONNECT_LIMIT))?;
         let Ok(stream) = connected else { return Ok(None) };
         Ok(Some(Session::new(stream.try_clone()?, stream, None)))
     }

@@ -6,10 +6,10 @@ mod sshd;
 use std::time::Duration;
 
 use anyhow::Result;
+use knock_lab::Namespace;
 
 use super::interrupt::Interrupt;
 use super::lab::Lab;
-use super::namespace::Namespace;
 use super::session::Session;
 use crate::workspace::has_program;
 use echo::EchoServer;
