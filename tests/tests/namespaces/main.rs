@@ -16,6 +16,7 @@ mod floods;
 mod forwarded;
 mod lockout;
 mod no_clue;
+mod recipe;
 mod refusals;
 mod reload;
 mod scans;
