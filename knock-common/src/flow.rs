@@ -413,3 +413,40 @@ const fn life(deadline: u64, phase: Phase, sequence: SequenceTag, grant: GrantIn
 }
 
 const _: () = assert!(size_of::<FlowSet<u64>>() == 256);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU64;
+
+    use super::*;
+
+    #[test]
+    fn a_token_stays_lent_through_renewals_until_it_is_spent() {
+        let set = FlowSet::<AtomicU64>::default();
+        let search = Search::default();
+        let lives = FlowLives { established: 432_000_000, closing: 120_000 };
+        let now = Boottime::from_milliseconds(1000);
+        let ends = FiveTuple {
+            remote: Address::from_v4([192, 0, 2, 7]),
+            local: Address::from_v4([198, 51, 100, 1]),
+            remote_port: 40_000,
+            local_port: 22,
+            kind: FlowKind::Tcp,
+        };
+        let identity = FlowIdentity::of(&HashKey([1, 2, 3, 4, 5]), &ends);
+        let limited = GrantIndex::new(5, true);
+        let opened = NewFlow { grant: limited, ..NewFlow::without_grant(Phase::HalfOpen) };
+        assert!(set.record(identity, &opened, now, &lives, Eviction::SpareTheLive, &search));
+        let renewed = |kept: fn(GrantIndex) -> GrantIndex| {
+            let (way, flow) = set.find(identity, now, &search).unwrap();
+            set.renew(way, &flow, kept(flow.grant), Phase::Established, now, &lives);
+            set.find(identity, now, &search).unwrap().1.grant
+        };
+        // The second and third are worth no write but for the token.
+        assert_eq!(renewed(|grant| grant), limited);
+        assert_eq!(renewed(|grant| grant), limited);
+        let spent = renewed(GrantIndex::spent);
+        assert!(!spent.is_lent() && spent.is_limited());
+        assert_eq!(spent.index(), 5);
+    }
+}

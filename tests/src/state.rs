@@ -78,6 +78,12 @@ impl Doors {
 
     /// # Panics
     /// Where there is no such door.
+    pub fn id(&self, index: usize) -> DoorId {
+        self.0[index]
+    }
+
+    /// # Panics
+    /// Where there is no such door.
     pub fn index(&self, door: DoorId) -> usize {
         self.0.iter().position(|id| *id == door).expect("a door of these rules")
     }

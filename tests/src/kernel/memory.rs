@@ -4,9 +4,11 @@ use aya::Ebpf;
 use aya::maps::{Array, HashMap, Map, MapData, MapInfo};
 use aya::programs::Xdp;
 use knock_common::attempt::AttemptSet;
+use knock_common::connection::ConnectionsKey;
 use knock_common::flow::FlowSet;
 use knock_common::grant::{GRANTS_PER_SOURCE, SourceGrants};
 use knock_common::scanner::Scan;
+use knock_ctl::datapath::Shared;
 
 const ATTEMPT_WORDS: usize = size_of::<AttemptSet<u64>>() / 8;
 const FLOW_WORDS: usize = size_of::<FlowSet<u64>>() / 8;
@@ -23,6 +25,7 @@ pub(super) struct Memory {
     flows: [Array<MapData, [u64; FLOW_WORDS]>; 2],
     scans: HashMap<MapData, [u64; 2], [u64; SCAN_WORDS]>,
     grants: HashMap<MapData, [u64; 2], [u64; GRANT_WORDS]>,
+    locks: HashMap<MapData, Shared<ConnectionsKey>, u64>,
 }
 
 impl Memory {
@@ -42,6 +45,7 @@ impl Memory {
             flows: ["FLOWS", "OUTGOING"].map(|name| map(name).try_into().expect("an array of sets")),
             scans: map("SCANS").try_into().expect("a hash map of scans"),
             grants: map("GRANTS").try_into().expect("a hash map of grants"),
+            locks: map("LOCKS").try_into().expect("a hash map of locks"),
         }
     }
 
@@ -71,6 +75,16 @@ impl Memory {
             }
             self.grants.insert(source, grants, 0).expect("a source with grants");
         }
+    }
+
+    /// As if another CPU had taken the lock, and kept it.
+    pub(super) fn lock(&mut self, key: ConnectionsKey) {
+        let from_now_on = u64::MAX;
+        self.locks.insert(Shared(key), from_now_on, 0).expect("room for a lock");
+    }
+
+    pub(super) fn unlock(&mut self, key: ConnectionsKey) {
+        self.locks.remove(&Shared(key)).expect("a lock that is held");
     }
 
     fn sources(&self) -> Vec<[u64; 2]> {

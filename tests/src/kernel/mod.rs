@@ -6,8 +6,9 @@ use crate::model::{Content, Event, Outcome, Parsed, Rules, parse};
 use crate::rule_set::{protocol, rule_set};
 use crate::state::Doors;
 use knock_common::address::Address;
+use knock_common::connection::ConnectionsKey;
 use knock_common::grant::Granted;
-use knock_common::hash::{HashKey, KEY_WORDS};
+use knock_common::hash::HashKey;
 use knock_common::reason::{Reason, Verdict};
 use knock_common::time::Boottime;
 use knock_ctl::datapath::{DatapathError, Maps, Mode, PacketCounters, Program, TableSizes, Variant};
@@ -19,6 +20,15 @@ use std::net::IpAddr;
 /// `XDP_DROP` and `XDP_PASS` of linux/bpf.h.
 const XDP_DROP: u32 = 1;
 const XDP_PASS: u32 = 2;
+
+/// Its words differ, or both directions of a connection would hash alike.
+const KEY: HashKey = HashKey([
+    0x9e37_79b9_7f4a_7c15,
+    0xd1b5_4a32_d192_ed03,
+    0x8cb9_2ba7_2f3d_8dd7,
+    0x3c6e_f372_fe94_f82b,
+    0xa54f_f53a_5f1d_36f1,
+]);
 
 /// A loaded program under a set of rules.
 pub struct KernelFilter {
@@ -39,7 +49,9 @@ pub struct KernelState {
     pub attempts: usize,
     /// (source, door) -> deadline in milliseconds; `u64::MAX` is for ever.
     pub grants: BTreeMap<(IpAddr, usize), u64>,
+    /// Accepted flows.
     pub flows: usize,
+    /// Outgoing flows, without the notes that share their table.
     pub outgoing: usize,
     /// Sources that are held for scanning.
     pub held: BTreeSet<IpAddr>,
@@ -63,8 +75,7 @@ impl KernelFilter {
         let compiled = compile(rules, &PreviousStates::new())?;
         let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u32);
         let sizes = TableSizes::new(attempts, flows, grants, &compiled, cpus);
-        let key = HashKey([0x9e37_79b9_7f4a_7c15; KEY_WORDS]);
-        let (mut program, mut maps) = Program::load(Variant::Plain, &sizes, key, None)?;
+        let (mut program, mut maps) = Program::load(Variant::Plain, &sizes, KEY, None)?;
         maps.put_into_force(&compiled)?;
         program.load_all()?;
         Ok(Self {
@@ -104,6 +115,27 @@ impl KernelFilter {
     /// Turns the end of every grant back by so many nanoseconds.
     pub fn age_grants(&mut self, nanoseconds: u64) {
         self.memory.age_grants(nanoseconds);
+    }
+
+    /// Has another CPU be at the count of a grant's connections, until [`KernelFilter::release_count`].
+    pub fn hold_count(&mut self, source: IpAddr, door: usize) {
+        self.memory.lock(self.count_of(source, door));
+    }
+
+    /// # Panics
+    /// If it is not held.
+    pub fn release_count(&mut self, source: IpAddr, door: usize) {
+        self.memory.unlock(self.count_of(source, door));
+    }
+
+    /// Connections that the source's grant of a door would still let in at `now_ms`; `None`: it counts none.
+    pub fn connections_left(&self, source: IpAddr, door: usize, now_ms: u64) -> Option<u32> {
+        let connections = self.maps.connections(self.count_of(source, door))?;
+        Some(connections.left(Boottime::from_milliseconds(now_ms)))
+    }
+
+    fn count_of(&self, source: IpAddr, door: usize) -> ConnectionsKey {
+        ConnectionsKey { source: source.into(), door: self.doors.id(door), padding: 0 }
     }
 
     /// As [`crate::model::Model::packet`], with the millisecond in which it was judged. `None`: a millisecond ended while it
@@ -168,7 +200,8 @@ impl KernelFilter {
             news.flat_map(|(cpu, (last, before))| (before + 1..=*last).map(move |serial| (cpu, serial)));
         news.map(|(cpu, serial)| {
             let event = self.maps.completion(cpu, serial).expect("completions can be read");
-            self.doors.event(&event.expect("a completion for every serial number"))
+            let event = event.expect("a completion for every serial number");
+            self.doors.event(&event)
         })
         .collect()
     }
