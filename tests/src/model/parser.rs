@@ -22,7 +22,7 @@ pub enum Parsed {
 pub enum Content {
     Malformed,
     LaterFragment,
-    /// ICMP in IPv4, ICMPv6 in IPv6; `None` where the packet ends before its type.
+    /// The type of ICMP in IPv4, of ICMPv6 in IPv6; `None` where there is less than the 8 bytes of the shortest message.
     Icmp(Option<u8>),
     /// By its number.
     OtherProtocol(u8),
@@ -148,7 +148,7 @@ fn ipv6(ip: &Ip<'_>) -> Option<Content> {
             | numbers::MOBILITY
             | numbers::HOST_IDENTITY
             | numbers::SHIM6 => (usize::from(*payload.get(1)?) + 1) * 8,
-            numbers::ICMPV6 => return Some(Content::Icmp(payload.first().copied())),
+            numbers::ICMPV6 => return Some(Content::Icmp(icmp_type(payload))),
             // ICMP for IPv4 means nothing here.
             numbers::ICMP => return Some(Content::OtherProtocol(next)),
             protocol => return transport(ip, protocol, packet[7], fragment, payload),
@@ -202,9 +202,13 @@ fn transport(ip: &Ip<'_>, protocol: u8, hop_limit: u8, fragment: bool, payload: 
             }
             segment(Protocol::Udp, 0, 0, 8)
         }
-        numbers::ICMP => Some(Content::Icmp(payload.first().copied())),
+        numbers::ICMP => Some(Content::Icmp(icmp_type(payload))),
         _ => Some(Content::OtherProtocol(protocol)),
     }
+}
+
+fn icmp_type(payload: &[u8]) -> Option<u8> {
+    payload.get(..8).map(|header| header[0])
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {

@@ -118,7 +118,7 @@ fn igmp_passes_over_ipv4_where_it_is_spoken() {
 #[test]
 fn each_familys_control_messages_pass_in_it_alone() {
     let (client, server) = v6();
-    let message = |(from, to), number| Frame::protocol(from, to, number).payload(&[3, 0, 0, 0]);
+    let message = |(from, to), number| Frame::protocol(from, to, number).payload(&[3, 0, 0, 0, 0, 0, 0, 0]);
     assert_eq!(reason(closed(), &message((CLIENT, SERVER), ICMP)), "icmp");
     assert_eq!(reason(closed(), &message((client, server), ICMPV6)), "icmp");
     assert_eq!(reason(closed(), &message((client, server), ICMP)), "policy_drop");
@@ -132,7 +132,7 @@ fn without_ping_what_asks_is_dropped_and_what_tells_is_not() {
         [(CLIENT, SERVER, ICMP, &[8, 13, 15, 17][..]), (client, server, ICMPV6, &[128, 139])]
     {
         for kind in 0..=255u8 {
-            let frame = Frame::protocol(source, destination, number).payload(&[kind, 0, 0, 0]);
+            let frame = Frame::protocol(source, destination, number).payload(&[kind, 0, 0, 0, 0, 0, 0, 0]);
             let expected = if asks.contains(&kind) { "policy_drop" } else { "icmp" };
             assert_eq!(reason(Rules { ping: false, ..closed() }, &frame), expected, "{kind}");
             assert_eq!(reason(closed(), &frame), "icmp");
