@@ -5,7 +5,8 @@ use knock_tests::fixtures::{self, Fixture, Judgement, Verdict, truncations};
 use knock_tests::kernel::{KernelFilter, KernelState, now};
 use knock_tests::lab::privileged;
 use knock_tests::model::{
-    Door, Event, EventKind, FRAGMENTS_PER_SECOND, Model, Outcome, Policy, Port, Rules, Scanners, parse,
+    Door, Established, Event, EventKind, FRAGMENTS_PER_SECOND, Model, Outcome, Policy, Port, Rules, Scanners,
+    parse,
 };
 use knock_tests::packet::Frame;
 use knock_tests::packet::numbers::ACK;
@@ -20,6 +21,8 @@ const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
 
 const SEEDS: u64 = 60;
 const PACKETS: usize = 200;
+/// How often a stream may begin anew.
+const TRIES: u32 = 50;
 
 /// Instructions that the verifier may look at: half of what it allows.
 const VERIFIER_BUDGET: u32 = 450_000;
@@ -78,9 +81,7 @@ fn outcome_of_model(model: &mut Model, now_ms: u64, direction: Direction, frame:
 }
 
 /// Whether the stream went through; it did not where a millisecond ended at the wrong time.
-fn runs_through(kernel: &mut KernelFilter, rules: &Rules, stream: &Stream) -> bool {
-    kernel.forget();
-    let mut model = Model::new(rules.clone());
+fn runs_through(kernel: &mut KernelFilter, model: &mut Model, stream: &Stream) -> bool {
     for (index, TimedFrame { direction, frame, .. }) in stream.packets.iter().enumerate() {
         let (now_ms, outcome) = match direction {
             Direction::Arriving => match kernel.packet(frame) {
@@ -93,14 +94,15 @@ fn runs_through(kernel: &mut KernelFilter, rules: &Rules, stream: &Stream) -> bo
             },
         };
         let actual = (outcome, kernel.state(now_ms));
-        let before = state_of_model(&model, now_ms);
-        let expected = outcome_of_model(&mut model, now_ms, *direction, frame);
-        let expected = (expected, state_of_model(&model, now_ms));
+        let before = state_of_model(model, now_ms);
+        let expected = outcome_of_model(model, now_ms, *direction, frame);
+        let expected = (expected, state_of_model(model, now_ms));
         assert!(
             actual == expected,
-            "seed {}, packet {index} at {now_ms} ms, {direction:?}: {:?}\nbefore {before:?}\nmodel {expected:?}\nkernel {actual:?}\nunder {rules:?}",
+            "seed {}, packet {index} at {now_ms} ms, {direction:?}: {:?}\nbefore {before:?}\nmodel {expected:?}\nkernel {actual:?}\nunder {:?}",
             stream.seed,
             parse(frame),
+            model.rules(),
         );
     }
     true
@@ -117,11 +119,51 @@ fn outcome_and_state_agree_after_every_packet_of_random_streams() {
         let rules = in_real_time(stream.rules.clone(), seed);
         kernel.multi_buffer = seed % 2 == 1;
         kernel.begin(&rules);
-        let tries = 50;
-        assert!(
-            (0..tries).any(|_| runs_through(&mut kernel, &rules, &stream)),
-            "seed {seed}: too busy a machine"
-        );
+        let mut tries = 0..TRIES;
+        let went_through = tries.any(|_| {
+            kernel.forget();
+            runs_through(&mut kernel, &mut Model::new(rules.clone()), &stream)
+        });
+        assert!(went_through, "seed {seed}: too busy a machine");
+    }
+}
+
+/// Rules with the same doors, and nearly all else otherwise.
+fn others(rules: &Rules) -> Rules {
+    Rules {
+        policy: if rules.policy == Policy::Pass { Policy::Drop } else { Policy::Pass },
+        ping: !rules.ping,
+        strict: !rules.strict,
+        established: if rules.established == Established::Cut { Established::Keep } else { Established::Cut },
+        protocols: Vec::new(),
+        scanners: None,
+        trusted: Vec::new(),
+        protected: Vec::new(),
+        destinations: None,
+        ..rules.clone()
+    }
+}
+
+#[test]
+fn outcome_and_state_agree_when_a_change_of_rules_is_not_confirmed() {
+    if !privileged() {
+        return;
+    }
+    let mut kernel = filter();
+    for seed in 0..SEEDS / 2 {
+        let stream = Stream::from_seed(1_000 + seed, PACKETS);
+        let rules = in_real_time(stream.rules.clone(), seed);
+        let before = (seed % 3 != 0).then(|| others(&rules));
+        let mut tries = 0..TRIES;
+        let went_through = tries.any(|_| {
+            let confirm_by_ms = kernel.begin_on_trial(&rules, 100, before.as_ref());
+            let mut model = Model::on_trial(rules.clone(), confirm_by_ms, before.clone());
+            let begins_before = now().milliseconds() < confirm_by_ms;
+            begins_before
+                && runs_through(&mut kernel, &mut model, &stream)
+                && now().milliseconds() > confirm_by_ms
+        });
+        assert!(went_through, "seed {seed}: too busy a machine");
     }
 }
 

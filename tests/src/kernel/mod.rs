@@ -12,7 +12,9 @@ use knock_common::grant::Granted;
 use knock_common::hash::HashKey;
 use knock_common::reason::{Reason, Verdict};
 use knock_common::time::Boottime;
-use knock_ctl::datapath::{DatapathError, Maps, Mode, PacketCounters, Program, TableSizes, Variant};
+use knock_ctl::datapath::{
+    DatapathError, Maps, Mode, PacketCounters, Program, TableSizes, Unconfirmed, Variant,
+};
 use knock_ctl::rules::{PreviousStates, RuleSet, compile};
 use memory::Memory;
 use std::collections::{BTreeMap, BTreeSet};
@@ -105,6 +107,23 @@ impl KernelFilter {
         self.maps.set_listeners(rules.listeners.iter().map(|port| (protocol(port.protocol), port.number)));
         self.doors = Doors::of(rules);
         self.forget();
+    }
+
+    /// As [`KernelFilter::begin`], with rules that hold for so long, and then those `before`, or none. Returns the millisecond
+    /// from which on that is.
+    ///
+    /// # Panics
+    /// As [`KernelFilter::begin`].
+    pub fn begin_on_trial(&mut self, rules: &Rules, for_ms: u64, before: Option<&Rules>) -> u64 {
+        self.begin(before.unwrap_or(rules));
+        let in_force = self.maps.slot_in_force().expect("rules can be read");
+        let states = self.maps.states().expect("states can be read");
+        let compiled = compile(&rule_set(rules), &states).expect("the rules compile");
+        let confirm_by_ms = now().milliseconds() + for_ms;
+        let until = Boottime::from_milliseconds(confirm_by_ms);
+        let change = Unconfirmed { until, fallback: before.and(in_force) };
+        self.maps.put_into_force_until(&compiled, Some(change)).expect("there is room for the rules");
+        confirm_by_ms
     }
 
     /// Forgets every attempt, grant and flow.
