@@ -13,7 +13,7 @@ use crate::port::Protocol;
 use crate::time::Boottime;
 
 /// Changes whenever the layout of a map or the meaning of its values does.
-pub const LAYOUT_VERSION: u32 = 2;
+pub const LAYOUT_VERSION: u32 = 3;
 
 /// One of the two sets of rules: 0 or 1.
 pub type Slot = u32;
@@ -230,6 +230,15 @@ pub const PORT_ENTRIES: u32 = 2 << 16;
 #[inline(always)]
 pub const fn port_index(slot: Slot, protocol: Protocol, number: u16) -> u32 {
     (slot & 1) << 17 | (protocol as u32) << 16 | number as u32
+}
+
+/// Entries side by side in one value of their map, which the kernel pads to eight bytes.
+pub type PortPair = [PortEntry; 2];
+
+/// The pair that an entry is in, and which of the two it is.
+#[inline(always)]
+pub const fn place_of_port(index: u32) -> (u32, usize) {
+    (index / 2, index as usize % 2)
 }
 
 /// Words of the map of listening ports: a bit for each port, TCP's words before UDP's.
