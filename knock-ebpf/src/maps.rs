@@ -121,7 +121,7 @@ pub static OUTGOING: Array<FlowSet<MapWord>> = Array::with_max_entries(1, BPF_F_
 #[map]
 pub static SCANS: LruHashMap<Address, Scan> = LruHashMap::with_max_entries(1, 0);
 
-/// Closed ports that sources hit, and the beginning of the scan that they count for. Written by the program; the least
+/// Closed ports that sources hit after the first of a scan, and the beginning of the scan that they count for. Written by the program; the least
 /// recently hit go, and would count again.
 #[map]
 pub static SCANNED: LruHashMap<ScannedKey, u64> = LruHashMap::with_max_entries(1, 0);

@@ -34,7 +34,7 @@ pub(super) const PORTS_PER_SCAN: u32 = 4;
 const LOCKS: u32 = 1024;
 /// Maps of one value, none larger than the grants of one source.
 const SMALL_MAPS: u64 = 16;
-/// Kernel bytes of a node of the tree of prefixes: up to one more than each prefix has forks the ways to them.
+/// Kernel bytes of a node of the tree of prefixes: there is one for each prefix, and at most as many where they part.
 const TRIE_NODE: u64 = 64;
 
 /// Sizes that are set when the maps are made, and stay.
