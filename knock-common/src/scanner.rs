@@ -19,10 +19,11 @@ pub struct Scan {
     pub held_until: u64,
     /// Different closed ports hit since `started`.
     pub ports: u32,
-    pub padding: u32,
+    /// The first of them: its protocol's number above the port's 16 bits.
+    pub first: u32,
 }
 
-/// A closed port that a source hit.
+/// A closed port that a source hit, other than the first of its scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct ScannedKey {
@@ -67,18 +68,19 @@ fn is_closed<T: Tables>(tables: &T, segment: &Segment, reason: Reason) -> bool {
 fn count<T: Tables>(tables: &T, packet: &Packet, segment: &Segment, scan: Option<Scan>) {
     let now = tables.now().milliseconds();
     let limits = tables.rules().scanners;
+    let (number, protocol) = (segment.destination_port as u32, segment.protocol as u32);
+    let port = protocol << 16 | number;
     let mut scan = match scan {
-        Some(scan) if scan.held_until == 0 && now.wrapping_sub(scan.started) < limits.within => scan,
-        _ => Scan { started: now, held_until: 0, ports: 0, padding: 0 },
+        Some(scan) if scan.held_until == 0 && now.saturating_sub(scan.started) < limits.within => {
+            let key = ScannedKey { source: packet.source, port: number, protocol };
+            // Most sources hit one port, and then take no room among those that are noted.
+            if port == scan.first || !tables.note_scanned(&key, scan.started) {
+                return;
+            }
+            scan
+        }
+        _ => Scan { started: now, held_until: 0, ports: 0, first: port },
     };
-    let port = ScannedKey {
-        source: packet.source,
-        port: segment.destination_port as u32,
-        protocol: segment.protocol as u32,
-    };
-    if !tables.note_scanned(&port, scan.started) {
-        return;
-    }
     scan.ports = scan.ports.saturating_add(1);
     if scan.ports >= limits.ports && !is_known(tables, &packet.source) {
         scan.held_until = now.saturating_add(limits.hold);

@@ -93,7 +93,7 @@ pub trait Tables {
 
     fn scan(&self, source: &Address) -> Option<Scan>;
     fn store_scan(&self, source: &Address, scan: &Scan);
-    /// Notes a port that a source hit in the scan that began at `started`. `false`: it was noted already.
+    /// Notes a port that a source hit in the scan that began at `started`, other than its first. `false`: it was noted already.
     fn note_scanned(&self, key: &ScannedKey, started: u64) -> bool;
 
     fn grants(&self, source: &Address) -> Option<impl Deref<Target = SourceGrants> + '_>;

@@ -19,7 +19,7 @@ use knock_common::packet::Packet;
 use knock_common::reason::REASON_SLOTS;
 use knock_common::rules::{
     Control, Door, DoorId, DoorKey, Edge, EdgeKey, Hit, HitKey, LISTENER_WORDS, OccurrenceKey, Occurrences,
-    PORT_ENTRIES, PortEntry, RelationKey, Rules, State, StateKey, TargetKey, Trust, TrustedKey,
+    PORT_ENTRIES, PortPair, RelationKey, Rules, State, StateKey, TargetKey, Trust, TrustedKey,
 };
 use knock_common::scanner::{Scan, ScannedKey};
 use knock_common::search::Search;
@@ -53,9 +53,9 @@ pub static CONTROL: Array<Control> = Array::with_max_entries(1, 0);
 #[map]
 pub static RULES: Array<Rules> = Array::with_max_entries(2, 0);
 
-/// Rules: what is said of each port, by slot, protocol and number.
+/// Rules: what is said of each port, by slot, protocol and number, two ports in a value.
 #[map]
-pub static PORTS: Array<PortEntry> = Array::with_max_entries(2 * PORT_ENTRIES, BPF_F_MMAPABLE);
+pub static PORTS: Array<PortPair> = Array::with_max_entries(PORT_ENTRIES, BPF_F_MMAPABLE);
 
 /// Rules: symbols of knocks.
 #[map]
@@ -121,7 +121,7 @@ pub static OUTGOING: Array<FlowSet<MapWord>> = Array::with_max_entries(1, BPF_F_
 #[map]
 pub static SCANS: LruHashMap<Address, Scan> = LruHashMap::with_max_entries(1, 0);
 
-/// Closed ports that sources hit, and the beginning of the scan that they count for. Written by the program; the least
+/// Closed ports that sources hit after the first of a scan, and the beginning of the scan that they count for. Written by the program; the least
 /// recently hit go, and would count again.
 #[map]
 pub static SCANNED: LruHashMap<ScannedKey, u64> = LruHashMap::with_max_entries(1, 0);

@@ -15,7 +15,7 @@ use knock_common::hash::HashKey;
 use knock_common::port::Protocol;
 use knock_common::rules::{
     Control, Door, DoorKey, Edge, EdgeKey, Hit, HitKey, OccurrenceKey, Occurrences, PortEntry, RelationKey,
-    Rules, Slot, State, StateKey, TargetKey, Trust, TrustedKey, listener_bit, port_index,
+    Rules, Slot, State, StateKey, TargetKey, Trust, TrustedKey, listener_bit, place_of_port, port_index,
 };
 use knock_common::scanner::{Scan, ScannedKey};
 use knock_common::search::Search;
@@ -115,8 +115,9 @@ impl<C: EbpfContext> Tables for KernelTables<'_, C> {
 
     #[inline(always)]
     fn port(&self, protocol: Protocol, number: u16) -> PortEntry {
-        match maps::PORTS.get(port_index(self.slot, protocol, number)) {
-            Some(entry) => *entry,
+        let (pair, which) = place_of_port(port_index(self.slot, protocol, number));
+        match maps::PORTS.get(pair) {
+            Some(pair) => pair[which],
             None => PortEntry::default(),
         }
     }

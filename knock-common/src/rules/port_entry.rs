@@ -60,6 +60,15 @@ pub const fn port_index(slot: Slot, protocol: Protocol, number: u16) -> u32 {
     (slot & 1) << 17 | (protocol as u32) << 16 | number as u32
 }
 
+/// Entries side by side in one value of their map, which the kernel pads to eight bytes.
+pub type PortPair = [PortEntry; 2];
+
+/// The pair that an entry is in, and which of the two it is.
+#[inline(always)]
+pub const fn place_of_port(index: u32) -> (u32, usize) {
+    (index / 2, index as usize % 2)
+}
+
 /// Words of the map of listening ports: a bit for each port, TCP's words before UDP's.
 pub const LISTENER_WORDS: u32 = 2 << 10;
 

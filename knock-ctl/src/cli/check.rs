@@ -83,7 +83,7 @@ fn memory(loaded: &Loaded, cpus: u32) -> Result<u64, CompileError> {
     // This machine's own addresses change nothing about the size of any table.
     let rules = RuleSet::from_config(&loaded.config, &BTreeSet::new());
     let compiled = compile(&rules, &PreviousStates::new())?;
-    Ok(TableSizes::new(limits.attempts, limits.flows, limits.grants, &compiled, cpus).memory())
+    Ok(TableSizes::new(limits.attempts, limits.flows, limits.grants, &compiled, cpus).memory(&compiled))
 }
 
 fn listener_warnings(loaded: &Loaded, listening: Vec<Port>) -> Vec<Diagnostic> {

@@ -101,13 +101,14 @@ impl Maps {
             };
         }
         let mut unread = Vec::new();
-        let (ports, port_entries) = mapped(take("PORTS")?, "PORTS", &mut unread)?;
+        let (ports, port_pairs) = mapped(take("PORTS")?, "PORTS", &mut unread)?;
         let (listeners, _) = mapped(take("LISTENERS")?, "LISTENERS", &mut unread)?;
         let (attempts, attempt_sets) = mapped(take("ATTEMPTS")?, "ATTEMPTS", &mut unread)?;
         let (flows, flow_sets) = mapped(take("FLOWS")?, "FLOWS", &mut unread)?;
         let (outgoing, _) = mapped(take("OUTGOING")?, "OUTGOING", &mut unread)?;
         let taken = take("TAKEN")?;
-        if port_entries != 2 * PORT_ENTRIES {
+        // As many as entries of one slot.
+        if port_pairs != PORT_ENTRIES {
             return Err(DatapathError::NoMap("PORTS of the expected size".into()));
         }
         let completions: Array<MapData, Shared<Event>> = typed!("COMPLETIONS");

@@ -8,6 +8,7 @@ mod egress;
 mod error;
 mod grant_table;
 mod link;
+mod map_cost;
 mod mapped;
 mod maps;
 mod object;

@@ -8,7 +8,7 @@ use knock_common::address::Address;
 use knock_common::port::Port;
 use knock_common::rules::{
     PortEntry, Relation, RelationKey, RuleOption, Slot, TRUST_EVERY_PORT, TRUST_NOBODY, TargetKey, Trust,
-    TrustedKey, port_index,
+    TrustedKey, place_of_port, port_index,
 };
 
 use super::DatapathError;
@@ -32,8 +32,9 @@ impl Maps {
         {
             return Ok(true);
         }
-        let index = port_index(slot, port.protocol, port.number.get()) as usize;
-        let entry = self.ports.elements().get(index).map_or(0, |cell| cell[0].load(Relaxed));
+        let (pair, which) = place_of_port(port_index(slot, port.protocol, port.number.get()));
+        let pair = self.ports.elements().get(pair as usize);
+        let entry = pair.map_or(0, |pair| pair[which].load(Relaxed));
         let entry = PortEntry::from_bits(entry);
         Ok(entry.is(PortEntry::PUBLIC)
             || !entry.is(PortEntry::CLOSED)

@@ -1,14 +1,21 @@
 //! How large the tables are made, and what that costs.
 
+use knock_common::address::Address;
 use knock_common::attempt::{ATTEMPT_WAYS, AttemptSet};
-use knock_common::connection::Connections;
+use knock_common::connection::{Connections, ConnectionsKey};
 use knock_common::drops::{DROP_ENTRIES, DropRecord};
 use knock_common::event::{Event, RING_EVENTS};
 use knock_common::flow::{FLOW_WAYS, FlowSet};
 use knock_common::grant::SourceGrants;
-use knock_common::rules::{PORT_ENTRIES, RuleOption};
+use knock_common::reason::REASON_SLOTS;
+use knock_common::rules::{
+    Door, DoorId, DoorKey, Edge, EdgeKey, Hit, HitKey, LISTENER_WORDS, OccurrenceKey, Occurrences,
+    PORT_ENTRIES, PortPair, RelationKey, RuleOption, State, StateKey, TargetKey,
+};
 use knock_common::scanner::{Scan, ScannedKey};
+use knock_common::tables::TakenKey;
 
+use super::map_cost::MapCost;
 use crate::rules::Compiled;
 
 /// Least number of entries in each map of rules, so that rules can grow without making the tables anew.
@@ -23,9 +30,12 @@ const SCANS: u32 = 16_384;
 const SCANS_LEAST: u32 = 512;
 /// Closed ports that are remembered for each of them, on the average.
 pub(super) const PORTS_PER_SCAN: u32 = 4;
-/// Kernel bytes per entry of a preallocated hash map, besides key and value, and per bucket.
-const HASH_ENTRY: u64 = 48;
-const HASH_BUCKET: u64 = 16;
+/// Entries in the map of locks.
+const LOCKS: u32 = 1024;
+/// Maps of one value, none larger than the grants of one source.
+const SMALL_MAPS: u64 = 16;
+/// Kernel bytes of a node of the tree of prefixes: there is one for each prefix, and at most as many where they part.
+const TRIE_NODE: u64 = 64;
 
 /// Sizes that are set when the maps are made, and stay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,26 +73,43 @@ impl TableSizes {
         }
     }
 
-    /// Kernel memory that the tables take, in bytes.
-    pub fn memory(&self) -> u64 {
-        let hash = |entries: u32, key: usize, value: usize| {
-            u64::from(entries) * (HASH_ENTRY + key as u64 + value as u64)
-                + u64::from(entries.next_power_of_two()) * HASH_BUCKET
+    /// Kernel memory that the tables take with these rules, in bytes: at most, which is with both slots full of them.
+    pub fn memory(&self, compiled: &Compiled) -> u64 {
+        let cost = MapCost { cpus: u64::from(self.cpus) };
+        cost.mapped_array(self.attempt_sets, size_of::<AttemptSet<u64>>())
+            + 2 * cost.mapped_array(self.flow_sets, size_of::<FlowSet<u64>>())
+            + cost.hash(self.scans, size_of::<Address>(), size_of::<Scan>())
+            + cost.hash(self.scans * PORTS_PER_SCAN, size_of::<ScannedKey>(), 8)
+            + cost.hash(self.grants, size_of::<Address>(), size_of::<SourceGrants>())
+            + cost.array(self.grants, size_of::<Address>())
+            + cost.hash(self.connections, size_of::<ConnectionsKey>(), size_of::<Connections>())
+            + cost.hash(LOCKS, size_of::<ConnectionsKey>(), 8)
+            + cost.hash(self.taken, size_of::<TakenKey>(), 4)
+            + cost.array(self.cpus * RING_EVENTS, size_of::<Event>())
+            + cost.per_cpu_array(DROP_ENTRIES, size_of::<DropRecord>())
+            + cost.per_cpu_array(1, size_of::<[u64; 256]>())
+            + cost.per_cpu_array(1, size_of::<[u64; REASON_SLOTS]>())
+            + cost.mapped_array(LISTENER_WORDS, 8)
+            + SMALL_MAPS * cost.per_cpu_array(1, size_of::<SourceGrants>())
+            + self.memory_of_rules(compiled, &cost)
+    }
+
+    fn memory_of_rules(&self, compiled: &Compiled, cost: &MapCost) -> u64 {
+        let hash = |entries: usize, key: usize, value: usize| {
+            cost.growing_hash(self.rules, 2 * entries as u64, key, value)
         };
-        let array = |entries: u32, value: usize| u64::from(entries) * value.next_multiple_of(8) as u64;
-        let rule_maps = 8;
-        array(self.attempt_sets, size_of::<AttemptSet<u64>>())
-            + 2 * array(self.flow_sets, size_of::<FlowSet<u64>>())
-            + hash(self.scans, 16, size_of::<Scan>())
-            + hash(self.scans * PORTS_PER_SCAN, size_of::<ScannedKey>(), 8)
-            + hash(self.grants, 16, size_of::<SourceGrants>())
-            + array(self.grants, 16)
-            + hash(self.connections, 24, size_of::<Connections>())
-            + hash(self.taken, 40, 8)
-            + array(2 * PORT_ENTRIES, 4)
-            + rule_maps * u64::from(self.rules.next_power_of_two()) * HASH_BUCKET
-            + array(self.cpus * RING_EVENTS, size_of::<Event>())
-            + array(self.cpus * DROP_ENTRIES, size_of::<DropRecord>())
+        cost.mapped_array(PORT_ENTRIES, size_of::<PortPair>())
+            + hash(compiled.hits.len(), size_of::<HitKey>(), size_of::<Hit>())
+            + hash(compiled.edges.len(), size_of::<EdgeKey>(), size_of::<Edge>())
+            + hash(compiled.states.len(), size_of::<StateKey>(), size_of::<State>())
+            + hash(compiled.occurrences.len(), size_of::<OccurrenceKey>(), size_of::<Occurrences>())
+            + hash(compiled.doors.len(), size_of::<DoorKey>(), size_of::<Door>())
+            + hash(compiled.relations.len(), size_of::<RelationKey>(), 4)
+            + hash(compiled.targets.len(), size_of::<TargetKey>(), 4)
+            + hash(compiled.destinations.len(), size_of::<TargetKey>(), 4)
+            // Of each opening also where the CPUs' counts lie.
+            + hash(compiled.doors.len(), size_of::<DoorId>(), 16 + 8 * self.cpus as usize)
+            + 2 * TRIE_NODE * 2 * compiled.trusted.len() as u64
     }
 }
 
@@ -101,7 +128,7 @@ mod tests {
         let compiled = compile(&RuleSet::default(), &PreviousStates::new()).unwrap();
         let sizes = TableSizes::new(2_097_152, 262_144, 65_536, &compiled, 8);
         assert_eq!((sizes.attempt_sets, sizes.flow_sets), (131_072, 16_384));
-        let memory = sizes.memory();
+        let memory = sizes.memory(&compiled);
         assert!(memory <= 64 << 20, "{} KiB", memory >> 10);
     }
 }

@@ -117,9 +117,9 @@ impl Maps {
 
     fn write(&mut self, slot: Slot, compiled: &Compiled) -> Result<(), DatapathError> {
         self.rules.set(slot, Shared(compiled.rules), 0).map_err(DatapathError::map("RULES"))?;
-        let first = (slot * PORT_ENTRIES) as usize;
-        for (cell, entry) in self.ports.elements().iter().skip(first).zip(&compiled.ports) {
-            cell[0].store(entry.bits(), Relaxed);
+        let first = (slot * PORT_ENTRIES / 2) as usize;
+        for (cell, entry) in self.ports.elements().iter().skip(first).flatten().zip(&compiled.ports) {
+            cell.store(entry.bits(), Relaxed);
         }
         for (key, hit) in &compiled.hits {
             let key = HitKey { slot, ..*key };

@@ -1,0 +1,62 @@
+//! How hits on closed ports are counted while tables overflow. Needs root.
+
+#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+use knock_ctl::rules::{PreviousStates, RuleSet, ScannersRule, compile};
+use knock_tests::kernel::{KernelFilter, now};
+use knock_tests::lab::privileged;
+use knock_tests::model::{Door, Port, Rules};
+use knock_tests::packet::Frame;
+use knock_tests::rule_set::rule_set;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
+const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
+/// So many are a scan.
+const PORTS: u16 = 8;
+
+/// The least tables, under rules that hold scanners.
+fn filter() -> KernelFilter {
+    let door = Door::new([7000, 8000, 9000].map(Port::tcp).to_vec(), vec![Port::tcp(22)]);
+    let rules = rule_set(&Rules { doors: vec![door], ..Rules::default() });
+    let mut filter = KernelFilter::new(&rules).unwrap();
+    let minutes = Duration::from_secs(600);
+    let scanners =
+        ScannersRule { ports: u32::from(PORTS), within: minutes, hold: minutes, include_public: false };
+    let rules = RuleSet { scanners: Some(scanners), ..rules };
+    filter.maps.put_into_force(&compile(&rules, &PreviousStates::new()).unwrap()).unwrap();
+    filter
+}
+
+fn hit(filter: &mut KernelFilter, source: IpAddr, port: u16) {
+    filter.judge(&Frame::tcp(source, SERVER).ports(1, port).build());
+}
+
+fn is_held(filter: &KernelFilter, source: IpAddr) -> bool {
+    filter.maps.held(now()).unwrap().iter().any(|(held, _)| held.to_ip() == source)
+}
+
+#[test]
+fn a_port_that_is_hit_again_and_again_counts_once_however_much_is_hit_meanwhile() {
+    if !privileged() {
+        return;
+    }
+    let mut filter = filter();
+    for round in 0..2 * PORTS as u8 {
+        hit(&mut filter, CLIENT, 22);
+        // More than there is room for, of fewer sources than there is room for.
+        for number in 0..800u16 {
+            let [high, low] = number.to_be_bytes();
+            for port in 1..PORTS {
+                hit(&mut filter, IpAddr::from([10, round, high, low]), 1000 + port);
+            }
+        }
+    }
+    assert!(!is_held(&filter, CLIENT));
+    for port in 1..PORTS {
+        assert!(!is_held(&filter, CLIENT), "{port}");
+        hit(&mut filter, CLIENT, port);
+    }
+    assert!(is_held(&filter, CLIENT));
+}
