@@ -48,24 +48,29 @@ fn begin<T: Tables>(tables: &T, packet: &Packet, segment: &Segment) {
     let flow = NewFlow { sequence, ..NewFlow::without_grant(phase) };
     let lives = tables.rules().lives(tuple.kind);
     set.record(identity, &flow, tables.now(), &lives, Eviction::FirstToEnd, tables.search());
-    note_peer(tables, &tuple);
+    note_peer(tables, &tuple, phase);
 }
 
-/// This machine ends the connection.
+/// This machine ends the connection. An accepted one stays half-open until its client is heard of: a flood of SYNs that are
+/// refused must not leave flows which keep others out.
 #[inline(always)]
 fn end<T: Tables>(tables: &T, packet: &Packet, segment: &Segment) {
     let tuple = leaving(packet, segment);
     let identity = FlowIdentity::of(tables.hash_key(), &tuple);
     let now = tables.now();
     let lives = tables.rules().lives(tuple.kind);
-    let sets = [
-        tables.flow_set(identity.accepted_set(tables.flow_sets())),
-        tables.outgoing_set(identity.outgoing_set(tables.flow_sets())),
-    ];
-    for set in sets.into_iter().flatten() {
-        if let Some((way, flow)) = set.find(identity, now, tables.search()) {
-            set.renew(way, &flow, flow.grant, Phase::Closing, now, &lives);
-        }
+    let accepted = tables.flow_set(identity.accepted_set(tables.flow_sets()));
+    if let Some(set) = accepted
+        && let Some((way, flow)) = set.find(identity, now, tables.search())
+        && !matches!(flow.phase, Phase::HalfOpen)
+    {
+        set.renew(way, &flow, flow.grant, Phase::Closing, now, &lives);
+    }
+    let outgoing = tables.outgoing_set(identity.outgoing_set(tables.flow_sets()));
+    if let Some(set) = outgoing
+        && let Some((way, flow)) = set.find(identity, now, tables.search())
+    {
+        set.renew(way, &flow, flow.grant, Phase::Closing, now, &lives);
     }
 }
 
@@ -102,7 +107,7 @@ fn renews<T: Tables>(tables: &T, packet: &Packet, segment: &Segment) -> bool {
     {
         let kept = confirm(tables, &tuple, &flow, identity);
         if set.renew(way, &flow, kept, Phase::Established, now, &lives) {
-            note_peer(tables, &tuple);
+            note_peer(tables, &tuple, Phase::Established);
         }
         return true;
     }
@@ -111,7 +116,7 @@ fn renews<T: Tables>(tables: &T, packet: &Packet, segment: &Segment) -> bool {
         && let Some((way, flow)) = set.find(identity, now, tables.search())
     {
         if set.renew(way, &flow, flow.grant, Phase::Established, now, &lives) {
-            note_peer(tables, &tuple);
+            note_peer(tables, &tuple, Phase::Established);
         }
         return true;
     }

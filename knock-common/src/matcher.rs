@@ -250,13 +250,14 @@ fn taken_before<T: Tables>(tables: &T, knock: &Knock<'_>, attempt: &Attempt, sta
     Some(if repeats { Taken::Again } else { Taken::First })
 }
 
-/// Whether a wrong port is one that does not reset: a port that some door opens, one with a listener here, one that is open
-/// to the source, one where it answers this machine, or, without `strict`, one that belongs to no door.
+/// Whether a wrong port is one that does not reset: a port that some door opens, one with a listener here that strangers
+/// can reach, one that is open to the source, one where it answers this machine, or, without `strict`, one that belongs to no door.
 #[inline(always)]
 fn forgives<T: Tables>(tables: &T, knock: &Knock<'_>) -> bool {
     knock.entry.is(PortEntry::OPENED)
         || !tables.rules().has(RuleOption::Strict) && !knock.entry.is(PortEntry::KNOCK)
-        || tables.has_listener(knock.segment.protocol, knock.segment.destination_port)
+        || !tables.rules().has(RuleOption::Drop)
+            && tables.has_listener(knock.segment.protocol, knock.segment.destination_port)
         || is_open_to_source(tables, knock.packet, knock.segment, knock.entry)
         || is_answer(tables, knock)
 }

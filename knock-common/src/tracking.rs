@@ -24,36 +24,37 @@ pub(crate) fn could_be_of_flow(segment: &Segment) -> bool {
 pub(crate) fn passes_as_flow<T: Tables>(tables: &T, packet: &Packet, segment: &Segment) -> bool {
     let tuple = arriving(packet, segment);
     let identity = FlowIdentity::of(tables.hash_key(), &tuple);
-    match renew_accepted(tables, segment, &tuple, identity) {
-        Some(passes) => passes,
-        None => renew_outgoing(tables, segment, &tuple, identity),
-    }
+    renew_accepted(tables, segment, &tuple, identity) || renew_outgoing(tables, segment, &tuple, identity)
 }
 
-/// `None`: no such connection was accepted.
 #[inline(always)]
 fn renew_accepted<T: Tables>(
     tables: &T,
     segment: &Segment,
     tuple: &FiveTuple,
     identity: FlowIdentity,
-) -> Option<bool> {
+) -> bool {
     let now = tables.now();
-    let set = tables.flow_set(identity.accepted_set(tables.flow_sets()))?;
-    let (way, flow) = set.find(identity, now, tables.search())?;
+    let Some(set) = tables.flow_set(identity.accepted_set(tables.flow_sets())) else {
+        return false;
+    };
+    let Some((way, flow)) = set.find(identity, now, tables.search()) else {
+        return false;
+    };
     let rules = tables.rules();
     match segment.protocol {
         Protocol::Tcp => {
             let kept = confirm(tables, tuple, &flow, identity);
-            if set.renew(way, &flow, kept, next_phase(&flow, segment), now, &rules.lives(tuple.kind)) {
-                note_peer(tables, tuple);
+            let phase = next_phase(&flow, segment);
+            if set.renew(way, &flow, kept, phase, now, &rules.lives(tuple.kind)) {
+                note_peer(tables, tuple, phase);
             }
         }
         // What this machine sends renews it; until it has sent something, the grant decides.
-        Protocol::Udp if matches!(flow.phase, Phase::HalfOpen) => return None,
+        Protocol::Udp if matches!(flow.phase, Phase::HalfOpen) => return false,
         Protocol::Udp => {}
     }
-    Some(!rules.has(RuleOption::Cut))
+    !rules.has(RuleOption::Cut)
 }
 
 #[inline(always)]
@@ -73,7 +74,7 @@ fn renew_outgoing<T: Tables>(
     if matches!(segment.protocol, Protocol::Tcp) {
         let phase = next_phase(&flow, segment);
         if set.renew(way, &flow, flow.grant, phase, now, &tables.rules().lives(tuple.kind)) {
-            note_peer(tables, tuple);
+            note_peer(tables, tuple, phase);
         }
     }
     true
@@ -160,10 +161,10 @@ pub(crate) fn confirm<T: Tables>(
     kept
 }
 
-/// Notes that the flow's remote end has a flow with this machine, for as long as an established one of its kind lives.
+/// Notes that the flow's remote end has a flow with this machine, for as long as one of its kind and phase lives.
 #[inline(always)]
-pub(crate) fn note_peer<T: Tables>(tables: &T, tuple: &FiveTuple) {
-    let life = tables.rules().lives(tuple.kind).established;
+pub(crate) fn note_peer<T: Tables>(tables: &T, tuple: &FiveTuple, phase: Phase) {
+    let life = tables.rules().lives(tuple.kind).of(phase);
     note_for(tables, &FiveTuple::of_peer(tuple.remote), life);
 }
 

@@ -48,7 +48,7 @@ pub fn knock_egress(context: TcContext) -> i32 {
     let Some(packet) = packet() else {
         return NEXT;
     };
-    if let Ok(Some(tables)) = KernelTables::of(&context)
+    if let Ok(tables) = KernelTables::of_leaving(&context)
         && parse_into(&MultiBufferFrame::<*mut __sk_buff>::of(&context), packet) == 0
     {
         note_leaving(&tables, packet);

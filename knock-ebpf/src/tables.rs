@@ -38,17 +38,30 @@ pub struct KernelTables<'a, C> {
 }
 
 impl<'a, C: EbpfContext> KernelTables<'a, C> {
-    /// `Ok(None)`: no rules are in force. `Err`: a map is missing.
+    /// For what arrives. `Ok(None)`: no rules are in force. `Err`: a map is missing.
     #[inline(always)]
     pub fn of(context: &'a C) -> Result<Option<Self>, Missing> {
         let control = maps::CONTROL.get(0).ok_or(Missing)?;
+        match control.slot_in_force(clock) {
+            Some(slot) => Self::with(context, control, slot).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// For what leaves, which is noted without rules in force too: the next ones must not cut it off.
+    #[inline(always)]
+    pub fn of_leaving(context: &'a C) -> Result<Self, Missing> {
+        let control = maps::CONTROL.get(0).ok_or(Missing)?;
+        let slot = control.slot_in_force(clock).unwrap_or(control.active_slot & 1);
+        Self::with(context, control, slot)
+    }
+
+    #[inline(always)]
+    fn with(context: &'a C, control: &'a Control, slot: Slot) -> Result<Self, Missing> {
         let scratch = maps::SCRATCH.get(0).ok_or(Missing)?;
         scratch.now.store(0);
-        let Some(slot) = control.slot_in_force(clock) else {
-            return Ok(None);
-        };
         let rules = maps::RULES.get(slot).ok_or(Missing)?;
-        Ok(Some(Self { context, control, slot, rules, scratch }))
+        Ok(Self { context, control, slot, rules, scratch })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The core in ordinary memory, shown single frames at times of the caller's choice.
 
-use crate::model::{Content, FlowState, Outcome, Parsed, Rules, Segment, parse};
+use crate::model::{Content, FlowState, Outcome, Parsed, Port, Rules, parse};
 use crate::rule_set::{protocol, rule_set};
 use crate::state::{AttemptState, Doors, FlowEnd, State, sorted};
 use knock_common::address::Address;
@@ -21,7 +21,8 @@ pub struct CoreFilter {
     doors: Doors,
     /// Of the packets so far: where attempts, grants and flows may be.
     sources: BTreeSet<IpAddr>,
-    flow_sets: BTreeSet<u32>,
+    accepted_sets: BTreeSet<u32>,
+    outgoing_sets: BTreeSet<u32>,
 }
 
 impl CoreFilter {
@@ -33,14 +34,21 @@ impl CoreFilter {
         for listener in &rules.listeners {
             tables.listen(protocol(listener.protocol), listener.number);
         }
-        Self { tables, doors: Doors::of(rules), sources: BTreeSet::new(), flow_sets: BTreeSet::new() }
+        Self {
+            tables,
+            doors: Doors::of(rules),
+            sources: BTreeSet::new(),
+            accepted_sets: BTreeSet::new(),
+            outgoing_sets: BTreeSet::new(),
+        }
     }
 
     /// As [`crate::model::Model::packet`].
     pub fn packet(&mut self, now_ms: u64, frame: &[u8]) -> Outcome {
         if let Parsed::Ip { content: Content::Segment(segment), .. } = parse(frame) {
             self.sources.insert(segment.source);
-            self.flow_sets.insert(self.flow_set(&segment));
+            let accepted = self.flow(segment.source, segment.source_port, segment.destination, segment.port);
+            self.accepted_sets.insert(accepted.accepted_set(self.tables.flow_sets()));
         }
         let reason = self.tables.judge(frame, Boottime::from_milliseconds(now_ms)).reason();
         let events = self.tables.take_events();
@@ -49,6 +57,16 @@ impl CoreFilter {
             reason: reason.name(),
             events: events.iter().map(|event| self.doors.event(event)).collect(),
         }
+    }
+
+    /// As [`crate::model::Model::leaving`].
+    pub fn leaving(&mut self, now_ms: u64, frame: &[u8]) {
+        if let Parsed::Ip { content: Content::Segment(segment), .. } = parse(frame) {
+            let local = Port { number: segment.source_port, ..segment.port };
+            let begun = self.flow(segment.destination, segment.port.number, segment.source, local);
+            self.outgoing_sets.insert(begun.outgoing_set(self.tables.flow_sets()));
+        }
+        self.tables.note_leaving(frame, Boottime::from_milliseconds(now_ms));
     }
 
     /// Whether the frame completes a sequence: as [`CoreFilter::packet`], for very many packets.
@@ -65,27 +83,34 @@ impl CoreFilter {
             held.into_iter().flat_map(move |held| self.valid(now_ms, source, &held))
         });
         let now = Boottime::from_milliseconds(now_ms);
-        let sets = self.flow_sets.iter().filter_map(|set| self.tables.flow_set(*set));
-        let flows = sets.flat_map(|set| set.live(now)).map(|flow| {
-            let state = match flow.phase {
-                Phase::HalfOpen => FlowState::HalfOpen,
-                Phase::Established => FlowState::Established,
-                Phase::Closing => FlowState::Closing,
-            };
-            (state, FlowEnd { deadline_ms: flow.deadline, sequence: flow.sequence })
-        });
-        State { attempts: attempts.collect(), grants: grants.collect(), flows: sorted(flows) }
+        let accepted = self.accepted_sets.iter().filter_map(|set| self.tables.flow_set(*set));
+        let flows = accepted
+            .flat_map(|set| set.live(now))
+            .map(|flow| (state(flow.phase), FlowEnd { deadline_ms: flow.deadline, sequence: flow.sequence }));
+        let outgoing = self.outgoing_sets.iter().filter_map(|set| self.tables.outgoing_set(*set));
+        let outgoing = outgoing.flat_map(|set| set.live(now)).filter(|flow| !flow.is_note());
+        let outgoing = outgoing.map(|flow| (state(flow.phase), flow.deadline));
+        let is_held = |source: &IpAddr| {
+            self.tables.scan(&Address::from(*source)).is_some_and(|scan| scan.held_until > now_ms)
+        };
+        State {
+            attempts: attempts.collect(),
+            grants: grants.collect(),
+            flows: sorted(flows),
+            outgoing: sorted(outgoing),
+            held: sources().filter(is_held).collect(),
+        }
     }
 
-    fn flow_set(&self, segment: &Segment) -> u32 {
+    fn flow(&self, remote: IpAddr, remote_port: u16, local: IpAddr, local_port: Port) -> FlowIdentity {
         let tuple = FiveTuple {
-            remote: segment.source.into(),
-            local: segment.destination.into(),
-            remote_port: segment.source_port,
-            local_port: segment.port.number,
-            kind: FlowKind::of(protocol(segment.port.protocol)),
+            remote: remote.into(),
+            local: local.into(),
+            remote_port,
+            local_port: local_port.number,
+            kind: FlowKind::of(protocol(local_port.protocol)),
         };
-        FlowIdentity::of(self.tables.hash_key(), &tuple).accepted_set(self.tables.flow_sets())
+        FlowIdentity::of(self.tables.hash_key(), &tuple)
     }
 
     fn attempt(&self, now_ms: u64, source: IpAddr) -> Option<AttemptState> {
@@ -114,5 +139,13 @@ impl CoreFilter {
                 ((source, self.doors.index(door)), deadline_ms)
             })
             .collect()
+    }
+}
+
+fn state(phase: Phase) -> FlowState {
+    match phase {
+        Phase::HalfOpen => FlowState::HalfOpen,
+        Phase::Established => FlowState::Established,
+        Phase::Closing => FlowState::Closing,
     }
 }

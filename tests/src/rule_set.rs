@@ -4,29 +4,37 @@ use crate::model;
 use ipnet::IpNet;
 use knock_common::flags::{FlagsCondition, TcpFlags};
 use knock_common::port::{Port, PortRange, Protocol};
-use knock_ctl::rules::{DoorRule, Opens, RuleSet, TrustRule};
+use knock_ctl::rules::{DoorRule, Opens, Policy, RuleSet, ScannersRule, TrustRule};
 use std::time::Duration;
 
 /// The same rules. Doors are named by their index; what the program is told apart from its rules is not among them: the
 /// ports that have a listener.
 ///
 /// # Panics
-/// If `rules` says `destinations`, or something that no configuration can say.
+/// If `rules` says something that no configuration can say.
 pub fn rule_set(rules: &model::Rules) -> RuleSet {
-    let model::Policy::Pass = rules.policy;
-    assert!(rules.destinations.is_empty(), "rules of the program know no destinations");
+    let lives = rules.flow_lives;
     RuleSet {
         doors: rules.doors.iter().enumerate().map(|(index, rules)| door(index, rules)).collect(),
         public: ranges(&rules.public),
         protected: ranges(&rules.protected),
         trusted: rules.trusted.iter().map(trust).collect(),
+        policy: match rules.policy {
+            model::Policy::Pass => Policy::Pass,
+            model::Policy::Drop => Policy::Drop,
+        },
+        protocols: rules.protocols.clone(),
+        ping: rules.ping,
+        destinations: rules.destinations.clone(),
+        scanners: rules.scanners.map(scanners),
         strict: rules.strict,
         enforce: rules.enforce,
         cut: rules.established == model::Established::Cut,
         stages: false,
-        flow_established: Duration::from_millis(rules.flow_lives.established_ms),
-        flow_closing: Duration::from_millis(rules.flow_lives.closing_ms),
-        ..RuleSet::default()
+        flow_established: Duration::from_millis(lives.established_ms),
+        flow_closing: Duration::from_millis(lives.closing_ms),
+        flow_udp: Duration::from_millis(lives.udp_ms),
+        flow_icmp: Duration::from_millis(lives.icmp_ms),
     }
 }
 
@@ -60,6 +68,15 @@ fn door(index: usize, door: &model::Door) -> DoorRule {
         open_for: door.open_for_ms.map(Duration::from_millis),
         connections: door.connections,
         revokes: door.revokes.iter().map(|&revoked| door_name(revoked)).collect(),
+    }
+}
+
+fn scanners(scanners: model::Scanners) -> ScannersRule {
+    ScannersRule {
+        ports: u32::try_from(scanners.ports).expect("few ports"),
+        within: Duration::from_millis(scanners.within_ms),
+        hold: Duration::from_millis(scanners.hold_ms),
+        include_public: scanners.include_public,
     }
 }
 

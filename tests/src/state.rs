@@ -6,7 +6,7 @@ use knock_common::event;
 use knock_common::flow::SequenceTag;
 use knock_common::rules::DoorId;
 use knock_ctl::rules::door_ids;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// Everything that is not over at one point in time.
@@ -17,6 +17,10 @@ pub struct State {
     pub grants: BTreeMap<(IpAddr, usize), u64>,
     /// In ascending order: not every filter can tell whose they are.
     pub flows: Vec<(FlowState, FlowEnd)>,
+    /// State and deadline in milliseconds of the flows that this machine began, in ascending order.
+    pub outgoing: Vec<(FlowState, u64)>,
+    /// Sources that are held for scanning.
+    pub held: BTreeSet<IpAddr>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,12 +48,19 @@ impl State {
         let flows = model.flows(now_ms).into_values().map(|flow| {
             (flow.state, FlowEnd { deadline_ms: flow.deadline_ms, sequence: SequenceTag::of(flow.sequence) })
         });
-        Self { attempts: attempts.collect(), grants: grants.collect(), flows: sorted(flows) }
+        let outgoing = model.outgoing(now_ms).into_values().map(|flow| (flow.state, flow.deadline_ms));
+        Self {
+            attempts: attempts.collect(),
+            grants: grants.collect(),
+            flows: sorted(flows),
+            outgoing: sorted(outgoing),
+            held: model.held(now_ms),
+        }
     }
 }
 
-/// Flows in the order of [`State::flows`].
-pub fn sorted(flows: impl Iterator<Item = (FlowState, FlowEnd)>) -> Vec<(FlowState, FlowEnd)> {
+/// Flows in the order of [`State::flows`] and [`State::outgoing`].
+pub fn sorted<E: Ord + Copy>(flows: impl Iterator<Item = (FlowState, E)>) -> Vec<(FlowState, E)> {
     let mut flows: Vec<_> = flows.collect();
     flows.sort_unstable_by_key(|&(state, end)| (state as u8, end));
     flows
@@ -85,8 +96,10 @@ impl Doors {
             Some(event::EventKind::Refresh) => EventKind::Refresh,
             Some(event::EventKind::Close) => EventKind::Close,
             Some(event::EventKind::GrantRefused) => EventKind::GrantRefused,
+            Some(event::EventKind::SourceHeld) => EventKind::SourceHeld,
             other => panic!("an event of kind {other:?}"),
         };
-        Event { kind, source: event.source.to_ip(), door: self.index(event.door) }
+        let door = (kind != EventKind::SourceHeld).then(|| self.index(event.door));
+        Event { kind, source: event.source.to_ip(), door }
     }
 }

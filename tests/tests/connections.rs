@@ -1,9 +1,9 @@
 //! Connections under a grant: the core and the reference model, side by side, where random streams seldom come.
 
 use knock_tests::core::CoreFilter;
-use knock_tests::model::{Door, FlowLives, Model, Port, Rules};
+use knock_tests::model::{Door, FlowLives, FlowState, Model, Port, Rules};
 use knock_tests::packet::Frame;
-use knock_tests::packet::numbers::{ACK, PSH};
+use knock_tests::packet::numbers::{ACK, FIN, PSH, RST};
 use knock_tests::state::State;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -35,6 +35,19 @@ impl Both {
         assert_eq!(self.core.packet(self.now_ms, &frame), outcome);
         assert_eq!(self.core.state(self.now_ms), State::of_model(&self.model, self.now_ms));
         outcome.reason
+    }
+
+    /// The server itself sends this.
+    #[track_caller]
+    fn leave(&mut self, frame: &Frame) {
+        let frame = frame.build();
+        self.model.leaving(self.now_ms, &frame);
+        self.core.leaving(self.now_ms, &frame);
+        assert_eq!(self.core.state(self.now_ms), State::of_model(&self.model, self.now_ms));
+    }
+
+    fn states(&self) -> Vec<FlowState> {
+        self.core.state(self.now_ms).flows.iter().map(|(state, _)| *state).collect()
     }
 }
 
@@ -109,4 +122,20 @@ fn the_first_fragment_of_a_connections_packet_is_part_of_it_when_its_grant_has_e
     let data = syn(40_000, 0).flags(PSH | ACK).payload(&[0; 16]);
     assert_eq!(both.send(&data.fragment(0, true)), "flow");
     assert_eq!(both.send(&syn(40_000, 10).fragment(0, true)), "no_grant");
+}
+
+#[test]
+fn what_the_server_ends_was_a_connection_only_if_the_client_was_heard_again() {
+    for flags in [RST | ACK, FIN | ACK] {
+        let mut both = Both::let_in(0, Rules::default().flow_lives);
+        let end = Frame::tcp(SERVER, CLIENT).ports(22, 40_000).flags(flags);
+        both.send(&syn(40_000, 10));
+        both.leave(&end);
+        assert_eq!(both.states(), [FlowState::HalfOpen], "the SYN may have been forged");
+        both.send(&ack(40_000));
+        both.leave(&end);
+        assert_eq!(both.states(), [FlowState::Closing]);
+        both.now_ms += 120_000;
+        assert_eq!(both.states(), []);
+    }
 }

@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 use knock_tests::core::CoreFilter;
-use knock_tests::model::{Door, Event, EventKind, FlagsCondition, Port, PortRange, Protocol, Rules};
+use knock_tests::model::{Door, Event, EventKind, FlagsCondition, Policy, Port, PortRange, Protocol, Rules};
 use knock_tests::packet::Frame;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -39,7 +39,7 @@ impl Host {
     fn send(&mut self, frame: &[u8]) -> Vec<usize> {
         let events = self.core.packet(self.now_ms, frame).events;
         let is_completion = |event: &&Event| matches!(event.kind, EventKind::Open | EventKind::Refresh);
-        events.iter().filter(is_completion).map(|event| event.door).collect()
+        events.iter().filter(is_completion).filter_map(|event| event.door).collect()
     }
 
     fn knock(&mut self, port: Port) -> Vec<usize> {
@@ -278,4 +278,15 @@ fn what_a_granted_source_sends_to_ports_open_to_it_does_not_reset_its_attempt() 
     host.reset();
     assert_eq!(host.knock(Port::tcp(1)), [1]);
     assert_eq!(with_visits(&mut host), [0]);
+}
+
+#[test]
+fn a_port_with_a_listener_is_no_wrong_one_unless_it_is_closed_to_all() {
+    let (rules, sequence) = five_steps();
+    for (policy, expected) in [(Policy::Pass, &[0][..]), (Policy::Drop, &NO_DOOR)] {
+        let mut host = Host::new(&Rules { policy, listeners: [WRONG].into(), ..rules.clone() });
+        host.knocks(&sequence[..3]);
+        host.knock(WRONG);
+        assert_eq!(host.knocks(&sequence[3..]), expected, "{policy:?}");
+    }
 }

@@ -22,7 +22,7 @@ use crate::controller::{Request, SocketError, ask, completions};
 use crate::datapath::{Maps, Unconfirmed};
 use crate::runtime::{ChangeRecord, ControllerLock, RunState, RuntimeDirectory};
 use crate::sessions::{Processes, Session, own_connections};
-use crate::sockets::{InboundConnection, inbound};
+use crate::sockets::InboundConnection;
 
 /// Keeps a change that waits to be confirmed
 ///
@@ -137,8 +137,9 @@ impl Signs {
         };
         let processes = Processes::read()?;
         let sessions = Session::all(&processes)?;
+        let connections: Vec<InboundConnection> = sessions.iter().map(|session| session.connection).collect();
         Ok(Self {
-            own: own_connections(&processes, std::process::id().cast_signed(), &inbound()?),
+            own: own_connections(&processes, std::process::id().cast_signed(), &connections),
             before: record.map(|record| record.connections.into_iter().collect()),
             opened: opened(&doors, state),
             interactive: sessions
@@ -211,4 +212,62 @@ fn opened(doors: &HashSet<DoorId>, state: Option<&RunState>) -> Opened {
         }
     }
     Opened::Ports(ranges)
+}
+
+#[cfg(test)]
+mod tests {
+    use knock_common::address::Address;
+
+    use super::*;
+    use crate::sockets::Connection;
+
+    fn connection(cookie: u64) -> InboundConnection {
+        let ends = Connection {
+            local: (Address::from_v4([192, 0, 2, 1]), 22),
+            remote: (Address::from_v4([192, 0, 2, 7]), 40_000),
+        };
+        InboundConnection { ends, cookie, inode: 1 }
+    }
+
+    /// Signs where connection 1 was there before the change and somebody works by port 22.
+    fn signs(own: &[u64], opened: &str) -> Signs {
+        Signs {
+            own: own.iter().copied().map(connection).collect(),
+            before: Some(HashSet::from([1])),
+            opened: Opened::Ports(vec![parse_range(opened).unwrap()]),
+            interactive: vec![Port::tcp(22).unwrap()],
+        }
+    }
+
+    #[test]
+    fn a_new_session_or_a_knock_that_opens_its_port_suffices() {
+        for (own, opened, suffices) in [
+            (&[2][..], "443/tcp", true),
+            (&[1], "443/tcp", false),
+            (&[1], "20-30/tcp", true),
+            (&[1], "22/udp", false),
+            // Whoever has both may have been called by the old one.
+            (&[2, 1], "443/tcp", false),
+            (&[], "443/tcp", false),
+            (&[], "22/tcp", true),
+        ] {
+            assert_eq!(signs(own, opened).suffice().is_ok(), suffices, "{own:?} {opened}");
+        }
+    }
+
+    #[test]
+    fn where_nothing_was_noted_no_session_is_new() {
+        let signs = Signs { before: None, ..signs(&[2], "443/tcp") };
+        assert!(signs.suffice().unwrap_err().contains("is older than the change"));
+    }
+
+    #[test]
+    fn a_door_that_opens_all_opens_every_port() {
+        let mut state = crate::cli::tests::state();
+        let doors = HashSet::from([7]);
+        assert_eq!(opened(&doors, Some(&state)), Opened::Ports(vec![parse_range("22/tcp").unwrap()]));
+        state.doors[0].opens = vec!["any".to_owned()];
+        assert_eq!(opened(&doors, Some(&state)), Opened::All);
+        assert_eq!(opened(&doors, None), Opened::Ports(Vec::new()));
+    }
 }

@@ -258,3 +258,22 @@ async fn commands_run_on_when_nobody_listens() {
     until(|| file.exists()).await;
     until(|| runner.unfinished() == 0).await;
 }
+
+#[tokio::test]
+async fn what_waits_begins_when_the_limits_are_raised() {
+    let directory = tempfile::tempdir().unwrap();
+    let (gate, second) = (directory.path().join("gate"), directory.path().join("second"));
+    let (runner, mut outcomes) = runner(1, 1);
+    let from = |address, text| request(CommandKind::Start, address, CommandLine::Shell(text));
+    runner.submit(from("192.0.2.1", wait_for(&gate))).unwrap();
+    runner.submit(from("192.0.2.2", format!("touch {}", second.display()))).unwrap();
+    assert!(runner.submit(from("192.0.2.3", "true".into())).is_err());
+    assert!(!second.exists());
+    runner.set_limits(Limits { running: NonZeroUsize::new(2).unwrap(), queued: 1 });
+    assert_eq!(outcome(&mut outcomes).await.address.to_string(), "192.0.2.2");
+    assert!(second.exists());
+    runner.set_limits(Limits { running: NonZeroUsize::MIN, queued: 0 });
+    assert!(runner.submit(from("192.0.2.4", "true".into())).is_err());
+    fs::write(&gate, "").unwrap();
+    assert!(outcome(&mut outcomes).await.result.succeeded());
+}

@@ -6,6 +6,7 @@ pub(crate) mod completions;
 mod connections;
 mod doors;
 mod in_force;
+mod interface_changes;
 mod interfaces;
 mod kernel;
 mod lockout;

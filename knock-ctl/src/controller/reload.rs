@@ -7,12 +7,12 @@ use knock_common::grant::Granted;
 
 use super::bring_up::refuse_to_close_for_others;
 use super::in_force::Prepared;
-use super::interfaces::{self, InterfaceChanges};
+use super::interface_changes::InterfaceChanges;
 use super::notice::Notice;
 use super::socket::{ReloadOptions, Reply, Report};
 use super::waiting::{self, Before, Change, in_seconds};
 use super::watch::Watch;
-use super::{changes, connections, lockout};
+use super::{changes, connections, interfaces, lockout};
 use crate::clock::boottime;
 use crate::config::ConfigErrors;
 use crate::datapath::Unconfirmed;

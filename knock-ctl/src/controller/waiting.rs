@@ -8,11 +8,12 @@ use knock_common::grant::Granted;
 use knock_common::rules::Slot;
 use knock_common::time::{Boottime, Deadline};
 
+use super::connections;
 use super::in_force::InForce;
-use super::interfaces::{InterfaceChanges, name_of};
+use super::interface_changes::InterfaceChanges;
+use super::interfaces::name_of;
 use super::notice::Notice;
 use super::watch::{End, Watch};
-use super::{completions, connections};
 use crate::clock::boottime;
 use crate::config::duration::format_duration;
 use crate::datapath::{Maps, Unconfirmed, detach};
@@ -44,7 +45,7 @@ impl Change {
         directory: &RuntimeDirectory,
     ) -> Self {
         let note = || -> Result<()> {
-            let completions = completions::read(maps, &Position::default())?.position;
+            let completions = Position { serials: maps.serials()? };
             let connections = sockets::connection_cookies()?;
             Ok(ChangeRecord::new(unconfirmed.until, boottime(), completions, connections).save(directory)?)
         };
@@ -161,11 +162,13 @@ impl Watch {
 
     /// Closes the doors that the rules of the controller before do not have: no later controller will know how.
     fn close_unknown_to_earlier(&mut self) -> Result<()> {
-        let earlier = match self.maps.slot_in_force()? {
-            Some(slot) => RunState::load(&self.directory, slot)?,
-            None => None,
+        let Some(slot) = self.maps.slot_in_force()? else {
+            return Ok(());
         };
-        let known = earlier.as_ref().map(RunState::by_id).unwrap_or_default();
+        let Some(earlier) = RunState::load(&self.directory, slot)? else {
+            return Ok(());
+        };
+        let known = earlier.by_id();
         self.read_completions()?;
         let now = boottime();
         for (source, door) in self.doors.all().into_iter().filter(|(_, door)| !known.contains_key(door)) {

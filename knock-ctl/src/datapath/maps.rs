@@ -44,7 +44,7 @@ pub struct Maps {
     listeners: MappedArray<AtomicU64>,
     attempts: MappedArray<AttemptSet<AtomicU64>>,
     flows: MappedArray<FlowSet<AtomicU64>>,
-    outgoing: MappedArray<FlowSet<AtomicU64>>,
+    pub(super) outgoing: MappedArray<FlowSet<AtomicU64>>,
     pub(super) destinations: Hash<TargetKey, u32>,
     pub(super) scans: Hash<Address, Shared<Scan>>,
     pub(super) protocols: PerCpuArray<MapData, Shared<[u64; 256]>>,
@@ -223,32 +223,6 @@ impl Maps {
     /// Flows that this machine began.
     pub fn outgoing_use(&self, now: Boottime) -> TableUse {
         flows_in(&self.outgoing, now)
-    }
-
-    /// The sources that are held for scanning at `now`, and until when.
-    pub fn held(&self, now: Boottime) -> Result<Vec<(Address, Boottime)>, DatapathError> {
-        let mut held = Vec::new();
-        for entry in self.scans.iter() {
-            let (source, scan) = entry.map_err(DatapathError::map("SCANS"))?;
-            let until = Boottime::from_milliseconds(scan.0.held_until);
-            if until > now {
-                held.push((source.0, until));
-            }
-        }
-        Ok(held)
-    }
-
-    /// Ends the hold of a source. `false`: it was not held.
-    pub fn release(&mut self, source: &Address, now: Boottime) -> Result<bool, DatapathError> {
-        let held = match self.scans.get(&Shared(*source), 0) {
-            Ok(scan) => Boottime::from_milliseconds(scan.0.held_until) > now,
-            Err(MapError::KeyNotFound) => false,
-            Err(error) => return Err(DatapathError::map("SCANS")(error)),
-        };
-        if held {
-            self.scans.remove(&Shared(*source)).map_err(DatapathError::map("SCANS"))?;
-        }
-        Ok(held)
     }
 
     /// Replaces the set of listening ports.

@@ -15,6 +15,7 @@ mod pins;
 mod pod;
 mod program;
 mod reach;
+mod scans;
 mod sizes;
 mod write;
 

@@ -177,7 +177,11 @@ impl Program {
         run(self.xdp(MULTI_BUFFER)?, frame, repeat)
     }
 
-    /// As [`Program::test_run`], for the program on packets that leave.
+    /// As [`Program::test_run`], for the program on packets that leave. The kernel runs it over no frame that lacks a part of
+    /// the Ethernet header or, for its EtherType, of the fixed IP header.
+    ///
+    /// # Errors
+    /// [`DatapathError::Program`] (EINVAL) for such a frame.
     pub fn test_run_egress(&mut self, frame: &[u8], repeat: u32) -> Result<(i32, u32), DatapathError> {
         let (action, nanoseconds) = run(self.classifier()?, frame, repeat)?;
         Ok((action.cast_signed(), nanoseconds))

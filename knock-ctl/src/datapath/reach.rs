@@ -7,7 +7,7 @@ use aya::maps::lpm_trie::Key;
 use knock_common::address::Address;
 use knock_common::port::Port;
 use knock_common::rules::{
-    PortEntry, Relation, RelationKey, RuleOption, Slot, TRUST_EVERY_PORT, TRUST_NOBODY, TargetKey,
+    PortEntry, Relation, RelationKey, RuleOption, Slot, TRUST_EVERY_PORT, TRUST_NOBODY, TargetKey, Trust,
     TrustedKey, port_index,
 };
 
@@ -53,9 +53,8 @@ impl Maps {
     }
 
     fn is_trusted(&self, slot: Slot, remote: Address, class: u32) -> Result<bool, DatapathError> {
-        let data = TrustedKey { slot: slot.to_be_bytes(), address: remote.octets() };
-        match found(self.trusted.get(&Key::new(WHOLE_ADDRESS, Shared(data)), 0), "TRUSTED")? {
-            None | Some(TRUST_NOBODY) => Ok(false),
+        match self.trust(slot, remote)? {
+            None => Ok(false),
             Some(TRUST_EVERY_PORT) => Ok(true),
             Some(holder) => {
                 let key = RelationKey { slot, relation: Relation::Trusts as u32, holder, subject: class };
@@ -63,9 +62,16 @@ impl Maps {
             }
         }
     }
+
+    /// How the source is trusted, if it is.
+    pub(super) fn trust(&self, slot: Slot, source: Address) -> Result<Option<Trust>, DatapathError> {
+        let data = TrustedKey { slot: slot.to_be_bytes(), address: source.octets() };
+        let trust = found(self.trusted.get(&Key::new(WHOLE_ADDRESS, Shared(data)), 0), "TRUSTED")?;
+        Ok(trust.filter(|trust| *trust != TRUST_NOBODY))
+    }
 }
 
-fn found<T>(result: Result<T, MapError>, name: &str) -> Result<Option<T>, DatapathError> {
+pub(super) fn found<T>(result: Result<T, MapError>, name: &str) -> Result<Option<T>, DatapathError> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(MapError::KeyNotFound) => Ok(None),

@@ -12,15 +12,15 @@ use knock_common::scanner::{Scan, ScannedKey};
 use crate::rules::Compiled;
 
 /// Least number of entries in each map of rules, so that rules can grow without making the tables anew.
-const RULE_ENTRIES_LEAST: u32 = 4096;
+const RULE_ENTRIES_LEAST: u32 = 8192;
 /// Sources whose connections can be counted, where the first rules limit nobody's: later rules may.
 const CONNECTIONS_LEAST: u32 = 256;
 /// Knocks on ports that a sequence has more than once: those of many clients at a time.
-const KNOCKS_REMEMBERED: u32 = 4096;
+const KNOCKS_REMEMBERED: u32 = 2048;
 /// Sources whose hits on closed ports are counted, where the first rules hold scanners, and where they don't but later ones
 /// may.
 const SCANS: u32 = 16_384;
-const SCANS_LEAST: u32 = 1024;
+const SCANS_LEAST: u32 = 512;
 /// Closed ports that are remembered for each of them, on the average.
 pub(super) const PORTS_PER_SCAN: u32 = 4;
 /// Kernel bytes per entry of a preallocated hash map, besides key and value, and per bucket.

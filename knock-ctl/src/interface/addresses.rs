@@ -10,18 +10,19 @@ use netlink_packet_route::address::{AddressHeader, AddressMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
 
 use super::InterfaceError;
+use super::groups::groups;
 use crate::netlink::{Scope, ask};
 
-/// What the kernel takes for itself as unicast, anycast or broadcast, whatever interface it arrives on: the addresses of all
-/// interfaces, the broadcast addresses and subnet-router anycast addresses (RFC 4291, 2.6.1) of their subnets, and what
-/// is broadcast everywhere. Multicast groups are not among them.
+/// What the kernel takes for itself, whatever interface it arrives on: the addresses of all interfaces, the broadcast
+/// addresses and subnet-router anycast addresses (RFC 4291, 2.6.1) of their subnets, what is broadcast everywhere, and the
+/// multicast groups that this host has joined.
 pub fn local_addresses() -> Result<BTreeSet<IpAddr>, InterfaceError> {
     let request = RouteNetlinkMessage::GetAddress(AddressMessage::default());
     let assigned: Vec<Assigned> =
         ask(NETLINK_ROUTE, Scope::All, request).map_err(InterfaceError::Addresses)?;
     // From 0.0.0.0 to 0.0.0.0 is broadcast too (ip_route_input_slow() in net/ipv4/route.c).
     let everywhere = [Ipv4Addr::BROADCAST, Ipv4Addr::UNSPECIFIED].map(IpAddr::from);
-    Ok(assigned.into_iter().flat_map(Assigned::taken).chain(everywhere).collect())
+    Ok(assigned.into_iter().flat_map(Assigned::taken).chain(everywhere).chain(groups()?).collect())
 }
 
 /// One address of an interface. Of its attributes no others are read: each kernel adds some.
@@ -124,9 +125,9 @@ mod tests {
     }
 
     #[test]
-    fn the_loopback_address_is_among_those_of_this_host() {
+    fn what_every_host_has_is_among_the_addresses_of_this_one() {
         let local = local_addresses().unwrap();
-        for address in ["127.0.0.1", "255.255.255.255"] {
+        for address in ["127.0.0.1", "255.255.255.255", "224.0.0.1", "ff02::1"] {
             assert!(local.contains(&address.parse().unwrap()), "{address}");
         }
     }

@@ -7,6 +7,7 @@ mod address_watch;
 mod addresses;
 mod ethtool;
 mod forwarding;
+mod groups;
 mod link;
 mod name;
 mod route;
@@ -35,6 +36,8 @@ pub enum InterfaceError {
     Setting { path: String, source: io::Error },
     #[error("cannot list the addresses of this host: {0}")]
     Addresses(#[source] NetlinkError),
+    #[error("cannot list the multicast groups of this host: {path}: {source}")]
+    Groups { path: String, source: io::Error },
     #[error("cannot list the routes of this host: {0}")]
     Routes(#[source] NetlinkError),
 }

@@ -3,15 +3,18 @@
 mod memory;
 
 use crate::model::{Content, Event, Outcome, Parsed, Rules, parse};
+use crate::packet::numbers;
 use crate::rule_set::{protocol, rule_set};
 use crate::state::Doors;
 use knock_common::address::Address;
 use knock_common::connection::ConnectionsKey;
 use knock_common::grant::Granted;
-use knock_common::hash::{HashKey, KEY_WORDS};
+use knock_common::hash::HashKey;
 use knock_common::reason::{Reason, Verdict};
 use knock_common::time::Boottime;
-use knock_ctl::datapath::{DatapathError, Maps, Mode, PacketCounters, Program, TableSizes, Variant};
+use knock_ctl::datapath::{
+    DatapathError, Maps, Mode, PacketCounters, Program, TableSizes, Unconfirmed, Variant,
+};
 use knock_ctl::rules::{PreviousStates, RuleSet, compile};
 use memory::Memory;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +23,15 @@ use std::net::IpAddr;
 /// `XDP_DROP` and `XDP_PASS` of linux/bpf.h.
 const XDP_DROP: u32 = 1;
 const XDP_PASS: u32 = 2;
+
+/// Its words differ, or both directions of a connection would hash alike.
+const KEY: HashKey = HashKey([
+    0x9e37_79b9_7f4a_7c15,
+    0xd1b5_4a32_d192_ed03,
+    0x8cb9_2ba7_2f3d_8dd7,
+    0x3c6e_f372_fe94_f82b,
+    0xa54f_f53a_5f1d_36f1,
+]);
 
 /// A loaded program under a set of rules.
 pub struct KernelFilter {
@@ -40,7 +52,9 @@ pub struct KernelState {
     pub attempts: usize,
     /// (source, door) -> deadline in milliseconds; `u64::MAX` is for ever.
     pub grants: BTreeMap<(IpAddr, usize), u64>,
+    /// Accepted flows.
     pub flows: usize,
+    /// Outgoing flows, without the notes that share their table.
     pub outgoing: usize,
     /// Sources that are held for scanning.
     pub held: BTreeSet<IpAddr>,
@@ -64,8 +78,7 @@ impl KernelFilter {
         let compiled = compile(rules, &PreviousStates::new())?;
         let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u32);
         let sizes = TableSizes::new(attempts, flows, grants, &compiled, cpus);
-        let key = HashKey([0x9e37_79b9_7f4a_7c15; KEY_WORDS]);
-        let (mut program, mut maps) = Program::load(Variant::Plain, &sizes, key, None)?;
+        let (mut program, mut maps) = Program::load(Variant::Plain, &sizes, KEY, None)?;
         maps.put_into_force(&compiled)?;
         program.load_all()?;
         Ok(Self {
@@ -94,6 +107,23 @@ impl KernelFilter {
         self.maps.set_listeners(rules.listeners.iter().map(|port| (protocol(port.protocol), port.number)));
         self.doors = Doors::of(rules);
         self.forget();
+    }
+
+    /// As [`KernelFilter::begin`], with rules that hold for so long, and then those `before`, or none. Returns the millisecond
+    /// from which on that is.
+    ///
+    /// # Panics
+    /// As [`KernelFilter::begin`].
+    pub fn begin_on_trial(&mut self, rules: &Rules, for_ms: u64, before: Option<&Rules>) -> u64 {
+        self.begin(before.unwrap_or(rules));
+        let in_force = self.maps.slot_in_force().expect("rules can be read");
+        let states = self.maps.states().expect("states can be read");
+        let compiled = compile(&rule_set(rules), &states).expect("the rules compile");
+        let confirm_by_ms = now().milliseconds() + for_ms;
+        let until = Boottime::from_milliseconds(confirm_by_ms);
+        let change = Unconfirmed { until, fallback: before.and(in_force) };
+        self.maps.put_into_force_until(&compiled, Some(change)).expect("there is room for the rules");
+        confirm_by_ms
     }
 
     /// Forgets every attempt, grant and flow.
@@ -135,18 +165,20 @@ impl KernelFilter {
             self.sources.insert(source);
         }
         let before = early_in_a_millisecond();
-        let (action, _) = self.run(frame);
+        let action = self.run(frame);
         let after = now().milliseconds();
         let KernelOutcome { pass, reason } = self.outcome(action);
         let events = self.take_events();
         (before == after).then(|| (before, Outcome { pass, reason: reason.name(), events }))
     }
 
-    /// Shows the program a frame that leaves this machine, and returns the millisecond in which that was. `None`: as for
-    /// [`KernelFilter::packet`].
+    /// Shows the program a frame that leaves this machine, unless none like it ever does, and returns the millisecond in which
+    /// that was. `None`: as for [`KernelFilter::packet`].
     pub fn leaving(&mut self, frame: &[u8]) -> Option<u64> {
         let before = early_in_a_millisecond();
-        self.program.test_run_egress(frame, 1).expect("the program runs");
+        if can_leave(frame) {
+            self.program.test_run_egress(frame, 1).expect("the program runs");
+        }
         (now().milliseconds() == before).then_some(before)
     }
 
@@ -190,39 +222,35 @@ impl KernelFilter {
             news.flat_map(|(cpu, (last, before))| (before + 1..=*last).map(move |serial| (cpu, serial)));
         news.map(|(cpu, serial)| {
             let event = self.maps.completion(cpu, serial).expect("completions can be read");
-            self.doors.event(&event.expect("a completion for every serial number"))
+            let event = event.expect("a completion for every serial number");
+            self.doors.event(&event)
         })
         .collect()
     }
 
-    /// Action and nanoseconds.
-    fn run(&mut self, frame: &[u8]) -> (u32, u32) {
-        let result = if self.multi_buffer {
-            self.program.test_run_multi_buffer(frame, 1)
-        } else {
-            self.program.test_run(frame, 1)
-        };
-        result.expect("the program runs")
+    /// The action.
+    fn run(&mut self, frame: &[u8]) -> u32 {
+        let run = if self.multi_buffer { Program::test_run_multi_buffer } else { Program::test_run };
+        let (action, _) = run(&mut self.program, frame, 1).expect("the program runs");
+        action
     }
 
     /// Runs the program over the frame once. Panics unless exactly one reason was counted, and fits the verdict.
     pub fn judge(&mut self, frame: &[u8]) -> KernelOutcome {
-        let (action, _) = self.run(frame);
+        let action = self.run(frame);
         self.outcome(action)
     }
 
+    /// Runs the program over the frame so many times on one CPU, without a pause. Gives what was counted.
+    pub fn judge_often(&mut self, frame: &[u8], times: u32) -> Vec<(Reason, u64)> {
+        let run = if self.multi_buffer { Program::test_run_multi_buffer } else { Program::test_run };
+        run(&mut self.program, frame, times).expect("the program runs");
+        self.moved()
+    }
+
     fn outcome(&mut self, action: u32) -> KernelOutcome {
-        let counters = self.maps.counters().expect("counters can be read");
-        let moved: Vec<Reason> = Reason::ALL
-            .iter()
-            .copied()
-            .flat_map(|reason| {
-                let times = counters[&reason] - self.counters[&reason];
-                std::iter::repeat_n(reason, times as usize)
-            })
-            .collect();
-        self.counters = counters;
-        let [reason] = moved[..] else {
+        let moved = self.moved();
+        let [(reason, 1)] = moved[..] else {
             panic!("one packet moved the counters {moved:?}");
         };
         let pass = match action {
@@ -234,12 +262,31 @@ impl KernelFilter {
         KernelOutcome { pass, reason }
     }
 
+    /// The counters that have moved since they were read last, and how far.
+    fn moved(&mut self) -> Vec<(Reason, u64)> {
+        let counters = self.maps.counters().expect("counters can be read");
+        let before = std::mem::replace(&mut self.counters, counters);
+        let moved = |reason: &Reason| (*reason, self.counters[reason] - before[reason]);
+        Reason::ALL.iter().map(moved).filter(|(_, times)| *times != 0).collect()
+    }
+
     /// Whether `source` holds a valid grant of any door.
     pub fn has_grant(&self, source: &Address) -> bool {
         let now = now();
         let grants = self.maps.grants_of(source).expect("grants can be read");
         grants.is_some_and(|grants| grants.all().iter().any(|grant| !grant.deadline().passed(now)))
     }
+}
+
+/// Whether the kernel runs its programs on packets that leave over such a frame: the fixed IP header is there.
+pub fn can_leave(frame: &[u8]) -> bool {
+    let header = match frame.get(12..14).map(|bytes| u16::from_be_bytes([bytes[0], bytes[1]])) {
+        None => return false,
+        Some(numbers::IPV4) => 20,
+        Some(numbers::IPV6) => 40,
+        Some(_) => 1,
+    };
+    frame.len() >= 14 + header
 }
 
 /// Waits until a millisecond has just begun, so that it seldom ends too soon, and returns which.

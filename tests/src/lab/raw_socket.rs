@@ -32,12 +32,17 @@ impl RawSocket {
         Ok(Self { socket, interface })
     }
 
-    /// Sends one frame, from its destination MAC address on.
+    /// Sends one frame, from its destination MAC address on. Waits while there is no room in queues.
     ///
     /// # Errors
     /// When the kernel refuses it or takes only a part.
     pub fn send(&self, frame: &[u8]) -> Result<()> {
-        let sent = sendto(self.socket.as_raw_fd(), frame, &self.interface, MsgFlags::empty())?;
+        let sent = loop {
+            match sendto(self.socket.as_raw_fd(), frame, &self.interface, MsgFlags::empty()) {
+                Err(Errno::ENOBUFS) => std::thread::yield_now(),
+                result => break result?,
+            }
+        };
         ensure!(sent == frame.len(), "{sent} of {} bytes sent", frame.len());
         Ok(())
     }

@@ -8,7 +8,7 @@
 //! - Starting over on the first port is not a reset, so it happens on ports open to the source too.
 
 use super::parser::Segment;
-use super::rules::{Door, Port, Rules};
+use super::rules::{Door, Policy, Port, Rules};
 use std::collections::HashMap;
 use std::net::IpAddr;
 
@@ -38,16 +38,16 @@ pub struct Knock {
 pub(super) type Attempts = HashMap<IpAddr, Attempt>;
 
 /// Shows one packet that is not public, no fragment and no part of a flow to the matcher; gives the doors that it
-/// completes. `open_to_source`: the packet's port is open to its source by trust or by a grant.
+/// completes. `resets`: unless its port is exempt; `false` where that is open to the source, or the packet is asked for.
 pub(super) fn take(
     attempts: &mut Attempts,
     rules: &Rules,
     now_ms: u64,
     packet: &Segment,
-    open_to_source: bool,
+    resets: bool,
 ) -> Vec<usize> {
     forget_timed_out(attempts, rules, now_ms, packet.source);
-    let may_reset = !open_to_source && !is_exempt(rules, packet.port);
+    let may_reset = resets && !is_exempt(rules, packet.port);
     if !rules.is_knock_port(packet.port) {
         if may_reset && is_wrong(rules, packet) && !is_ignored(attempts, rules, packet) {
             attempts.remove(&packet.source);
@@ -91,7 +91,7 @@ fn is_met(door: &Door, packet: &Segment) -> bool {
 }
 
 fn is_exempt(rules: &Rules, port: Port) -> bool {
-    rules.opened_by_some_door(port) || rules.listeners.contains(&port)
+    rules.opened_by_some_door(port) || (rules.policy == Policy::Pass && rules.listeners.contains(&port))
 }
 
 /// Whether a packet on a port that is no step of any door resets.

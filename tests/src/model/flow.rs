@@ -1,7 +1,7 @@
-//! TCP connections that were accepted under a grant.
+//! Connections: what tells them apart, and how long they live.
 
 use super::parser::Segment;
-use super::rules::FlowLives;
+use super::rules::{FlowLives, Protocol};
 use crate::packet::numbers;
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -10,17 +10,19 @@ use std::net::IpAddr;
 const RENEWAL_STEP_MS: u64 = 1024;
 const RENEWAL_SHARE: u64 = 16;
 
+/// One connection, in whichever direction its packets go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FiveTuple {
-    pub source: IpAddr,
-    pub destination: IpAddr,
-    pub source_port: u16,
-    pub destination_port: u16,
+    pub protocol: Protocol,
+    pub remote: IpAddr,
+    pub remote_port: u16,
+    pub local: IpAddr,
+    pub local_port: u16,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlowState {
-    /// Only the client's SYN has been seen.
+    /// Only one side has been heard.
     HalfOpen,
     Established,
     /// A FIN or RST has been seen, and no payload since.
@@ -32,7 +34,7 @@ pub struct Flow {
     pub state: FlowState,
     /// Live before this time.
     pub deadline_ms: u64,
-    /// The sequence number of the SYN.
+    /// The sequence number of the SYN; 0 for UDP.
     pub sequence: u32,
     /// The door whose grant lent the connection a token that is not spent yet.
     pub(super) lender: Option<usize>,
@@ -41,63 +43,73 @@ pub struct Flow {
 pub(super) type Flows = HashMap<FiveTuple, Flow>;
 
 impl FiveTuple {
-    pub(super) fn of(packet: &Segment) -> Self {
+    /// The connection of a packet that arrives here.
+    pub(super) fn of_arriving(packet: &Segment) -> Self {
         Self {
-            source: packet.source,
-            destination: packet.destination,
-            source_port: packet.source_port,
-            destination_port: packet.port.number,
+            protocol: packet.port.protocol,
+            remote: packet.source,
+            remote_port: packet.source_port,
+            local: packet.destination,
+            local_port: packet.port.number,
+        }
+    }
+
+    /// The connection of a packet that leaves.
+    pub(super) fn of_leaving(packet: &Segment) -> Self {
+        Self {
+            protocol: packet.port.protocol,
+            remote: packet.destination,
+            remote_port: packet.port.number,
+            local: packet.source,
+            local_port: packet.source_port,
         }
     }
 }
 
 impl Flow {
+    pub(super) fn half_open(lives: FlowLives, now_ms: u64, sequence: u32, lender: Option<usize>) -> Self {
+        let deadline_ms = now_ms.saturating_add(lives.half_open_ms);
+        Self { state: FlowState::HalfOpen, deadline_ms, sequence, lender }
+    }
+
     pub fn is_live(&self, now_ms: u64) -> bool {
         now_ms < self.deadline_ms
     }
 
-    /// What the client's packet, no SYN without ACK, makes of a live flow.
-    pub(super) fn follow(&mut self, lives: FlowLives, now_ms: u64, packet: &Segment) {
-        let before = self.state;
-        let ends = packet.flags & (numbers::FIN | numbers::RST) != 0;
-        self.state = match self.state {
-            _ if ends => FlowState::Closing,
+    /// What the other side's TCP packet, no SYN without ACK, makes of a live flow; whether that renews it.
+    pub(super) fn follow(&mut self, lives: FlowLives, now_ms: u64, packet: &Segment) -> bool {
+        let state = match self.state {
+            _ if ends(packet) => FlowState::Closing,
             FlowState::Closing if packet.payload_length == 0 => FlowState::Closing,
             _ => FlowState::Established,
         };
-        let life = if self.state == FlowState::Closing { lives.closing_ms } else { lives.established_ms };
-        let deadline_ms = now_ms.saturating_add(life);
-        let worth_it = RENEWAL_STEP_MS.min(life / RENEWAL_SHARE);
-        if self.state != before || deadline_ms.abs_diff(self.deadline_ms) >= worth_it {
+        let life_ms = if state == FlowState::Closing { lives.closing_ms } else { lives.established_ms };
+        self.live_on(now_ms, state, life_ms)
+    }
+
+    /// Enters or keeps a state in which it lives so long; whether that renews it.
+    pub(super) fn live_on(&mut self, now_ms: u64, state: FlowState, life_ms: u64) -> bool {
+        let deadline_ms = now_ms.saturating_add(life_ms);
+        let renews = self.state != state || is_worth_it(deadline_ms.abs_diff(self.deadline_ms), life_ms);
+        if renews {
             self.deadline_ms = deadline_ms;
         }
+        self.state = state;
+        renews
     }
 }
 
-/// Records an accepted SYN. One on a live connection's five-tuple never shortens that connection's life: it may be
-/// forged.
-pub(super) fn record(
-    flows: &mut Flows,
-    lives: FlowLives,
-    now_ms: u64,
-    packet: &Segment,
-    lender: Option<usize>,
-) {
-    let new = Flow {
-        state: FlowState::HalfOpen,
-        deadline_ms: now_ms.saturating_add(lives.half_open_ms),
-        sequence: packet.sequence,
-        lender,
-    };
-    flows
-        .entry(FiveTuple::of(packet))
-        .and_modify(|flow| {
-            if flow.is_live(now_ms) && flow.state != FlowState::HalfOpen {
-                flow.sequence = packet.sequence;
-                flow.lender = lender;
-            } else {
-                *flow = new;
-            }
-        })
-        .or_insert(new);
+/// Whether a life is renewed where that moves its end by so much.
+pub(super) fn is_worth_it(moves_ms: u64, life_ms: u64) -> bool {
+    moves_ms >= RENEWAL_STEP_MS.min(life_ms / RENEWAL_SHARE)
+}
+
+/// The flow of this five-tuple, if it is live.
+pub(super) fn live<'a>(flows: &'a mut Flows, now_ms: u64, key: &FiveTuple) -> Option<&'a mut Flow> {
+    flows.get_mut(key).filter(|flow| flow.is_live(now_ms))
+}
+
+/// A FIN or RST.
+pub(super) fn ends(packet: &Segment) -> bool {
+    packet.flags & (numbers::FIN | numbers::RST) != 0
 }

@@ -89,7 +89,7 @@ fn opens(rules: &Rules, door: usize, port: Port) -> bool {
     match &rules.doors[door].opens {
         Opens::Nothing => false,
         Opens::Ports(_) => rules.doors[door].names(port),
-        Opens::Any => rules.is_protected(port),
+        Opens::Any => rules.is_closed(port),
     }
 }
 
@@ -105,7 +105,7 @@ pub(super) fn complete(
     for grant in grants.get_mut(&source).into_iter().flatten() {
         if rules.doors[door].revokes.contains(&grant.door) && grant.is_valid(now_ms) {
             grant.deadline_ms = now_ms;
-            events.push(Event { kind: EventKind::Close, source, door: grant.door });
+            events.push(Event { kind: EventKind::Close, source, door: Some(grant.door) });
         }
     }
     let open_for = rules.doors[door].open_for_ms;
@@ -114,7 +114,7 @@ pub(super) fn complete(
         Opens::Nothing => Some(EventKind::Open),
         _ => store(grants.entry(source).or_default(), now_ms, door, deadline_ms),
     };
-    events.extend(kind.map(|kind| Event { kind, source, door }));
+    events.extend(kind.map(|kind| Event { kind, source, door: Some(door) }));
     events
 }
 

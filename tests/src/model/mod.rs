@@ -3,27 +3,39 @@
 //! It holds everything in plain collections, has no bounds on its state but those that the contract sets, and is meant
 //! to be read: where it and the kernel program differ, one of them is wrong.
 
+mod accepted;
 mod attempt;
 mod flow;
+mod fragments;
 mod grant;
+mod icmp;
+mod judge;
+mod note;
+mod outgoing;
 mod parser;
 mod rules;
+mod scanner;
+mod standing;
 #[cfg(test)]
 mod tests;
 
 pub use attempt::{Attempt, Knock};
 pub use flow::{FiveTuple, Flow, FlowState};
+pub use fragments::FRAGMENTS_PER_SECOND;
 pub use grant::{Grant, MOST_PER_SOURCE};
 pub use parser::{Content, Parsed, Segment, parse};
 pub use rules::{
     Door, Established, FlagsCondition, FlowLives, Network, Opens, Policy, Port, PortRange, Protocol, Rules,
-    Trusted,
+    Scanners, Trusted,
 };
 
+use crate::packet::numbers;
 use attempt::Attempts;
 use flow::Flows;
 use grant::Grants;
-use std::collections::BTreeMap;
+use note::Notes;
+use scanner::Scans;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// What became of one packet.
@@ -40,8 +52,8 @@ pub struct Outcome {
 pub struct Event {
     pub kind: EventKind,
     pub source: IpAddr,
-    /// Its index among the rules' doors.
-    pub door: usize,
+    /// Its index among the rules' doors; `None` where it is about none.
+    pub door: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,39 +66,74 @@ pub enum EventKind {
     Close,
     /// The source holds as many grants as it may.
     GrantRefused,
+    /// The source is held for scanning.
+    SourceHeld,
 }
 
 #[derive(Clone, Debug)]
 pub struct Model {
     rules: Rules,
+    /// Whether the rules decide about packets; they don't where they were not confirmed and there were none before.
+    in_force: bool,
+    trial: Option<Trial>,
+    memory: Memory,
+}
+
+/// A change of rules that is undone unless somebody confirms it.
+#[derive(Clone, Debug)]
+struct Trial {
+    /// The change holds before this time.
+    confirm_by_ms: u64,
+    before: Option<Rules>,
+}
+
+/// What is remembered between packets.
+#[derive(Clone, Debug, Default)]
+struct Memory {
     attempts: Attempts,
     grants: Grants,
-    flows: Flows,
+    /// Connections that were accepted under a grant.
+    accepted: Flows,
+    /// Connections that this machine began.
+    outgoing: Flows,
+    /// Remote ends of flows, and who was sent an echo request.
+    peers: Notes<IpAddr>,
+    /// Datagrams to closed ports that passed only because nothing is dropped yet: an answer to them begins no flow.
+    unasked: Notes<FiveTuple>,
+    fragments: fragments::Passed,
+    scans: Scans,
 }
 
 impl Model {
     pub fn new(rules: Rules) -> Self {
-        Self { rules, attempts: Attempts::new(), grants: Grants::new(), flows: Flows::new() }
+        Self { rules, in_force: true, trial: None, memory: Memory::default() }
     }
 
+    /// Rules that from `confirm_by_ms` on give way to those `before`, or to none, unless they are confirmed before that.
+    /// Doors of one index are one door.
+    pub fn on_trial(rules: Rules, confirm_by_ms: u64, before: Option<Rules>) -> Self {
+        Self { trial: Some(Trial { confirm_by_ms, before }), ..Self::new(rules) }
+    }
+
+    /// Keeps the rules that wait for it; `false`: none did.
+    pub fn confirm(&mut self, now_ms: u64) -> bool {
+        self.end_trial(now_ms);
+        self.trial.take().is_some()
+    }
+
+    /// The rules that hold, or held when packets were looked at last.
     pub fn rules(&self) -> &Rules {
         &self.rules
     }
 
-    /// Shows the model one frame, whole from its destination MAC address on. Time never runs backwards.
+    /// Shows the model one frame that arrives, whole from its destination MAC address on. Time never runs backwards.
     pub fn packet(&mut self, now_ms: u64, frame: &[u8]) -> Outcome {
-        let (pass, reason, events) = match parse(frame) {
-            Parsed::NotIp => (true, "not_ip", Vec::new()),
-            Parsed::Malformed => (false, "malformed", Vec::new()),
-            Parsed::Ip { destination, .. } if !self.is_ours(destination) => (true, "not_ours", Vec::new()),
-            Parsed::Ip { content, .. } => match content {
-                Content::Malformed => (false, "malformed", Vec::new()),
-                Content::LaterFragment => (true, "fragment", Vec::new()),
-                Content::Icmp => (true, "icmp", Vec::new()),
-                Content::OtherProtocol => (true, "other_protocol", Vec::new()),
-                Content::Segment(packet) => self.segment(now_ms, &packet),
-            },
-        };
+        self.end_trial(now_ms);
+        if !self.in_force {
+            return Outcome { pass: true, reason: "unconfirmed", events: Vec::new() };
+        }
+        let (reason, events) = self.judge(now_ms, frame);
+        let pass = !matches!(reason, "malformed" | "fragment_limit" | "held" | "no_grant" | "policy_drop");
         if pass || self.rules.enforce {
             Outcome { pass, reason, events }
         } else {
@@ -94,9 +141,20 @@ impl Model {
         }
     }
 
+    /// Shows the model one frame that leaves this machine.
+    pub fn leaving(&mut self, now_ms: u64, frame: &[u8]) {
+        self.end_trial(now_ms);
+        outgoing::leaves(&mut self.memory, &self.rules, now_ms, frame);
+    }
+
     /// Ends a grant now; whether it was valid.
     pub fn revoke(&mut self, now_ms: u64, source: IpAddr, door: usize) -> bool {
-        grant::revoke(&mut self.grants, now_ms, source, door)
+        grant::revoke(&mut self.memory.grants, now_ms, source, door)
+    }
+
+    /// Ends the hold of a source; whether there was one.
+    pub fn release(&mut self, now_ms: u64, source: IpAddr) -> bool {
+        scanner::release(&mut self.memory.scans, now_ms, source)
     }
 
     /// The attempt of `source`, if at least one of its doors is in time; completed ones too.
@@ -107,7 +165,7 @@ impl Model {
     /// Every source's attempt, without the doors whose time has run out.
     pub fn attempts(&self, now_ms: u64) -> BTreeMap<IpAddr, Attempt> {
         let mut attempts = BTreeMap::new();
-        for (source, attempt) in &self.attempts {
+        for (source, attempt) in &self.memory.attempts {
             let mut attempt = attempt.clone();
             let in_time = |door: usize| now_ms - attempt.start_ms <= self.rules.doors[door].seq_timeout_ms;
             attempt.doors.retain(|&(door, _)| in_time(door));
@@ -120,105 +178,95 @@ impl Model {
 
     /// (source, door) -> valid grant.
     pub fn grants(&self, now_ms: u64) -> BTreeMap<(IpAddr, usize), Grant> {
-        let all = self.grants.iter().flat_map(|(source, held)| held.iter().map(|grant| (*source, grant)));
+        let all =
+            self.memory.grants.iter().flat_map(|(source, held)| held.iter().map(|grant| (*source, grant)));
         let valid = all.filter(|(_, grant)| grant.is_valid(now_ms));
         valid.map(|(source, grant)| ((source, grant.door), grant.clone())).collect()
     }
 
     /// Live accepted flows.
     pub fn flows(&self, now_ms: u64) -> BTreeMap<FiveTuple, Flow> {
-        let live = self.flows.iter().filter(|(_, flow)| flow.is_live(now_ms));
+        let live = self.memory.accepted.iter().filter(|(_, flow)| flow.is_live(now_ms));
         live.map(|(key, flow)| (*key, *flow)).collect()
     }
 
-    fn is_ours(&self, destination: IpAddr) -> bool {
-        self.rules.destinations.is_empty() || self.rules.destinations.contains(&destination)
+    /// Live flows that this machine began.
+    pub fn outgoing(&self, now_ms: u64) -> BTreeMap<FiveTuple, Flow> {
+        let live = self.memory.outgoing.iter().filter(|(_, flow)| flow.is_live(now_ms));
+        live.map(|(key, flow)| (*key, *flow)).collect()
     }
 
-    /// Rules 7 to 11: the verdict is found before the matcher sees the packet.
-    fn segment(&mut self, now_ms: u64, packet: &Segment) -> (bool, &'static str, Vec<Event>) {
-        let open_to_source = self.is_open_to_source(now_ms, packet);
-        let (pass, reason) = self.judge(now_ms, packet);
-        let mut events = Vec::new();
+    /// Sources that are held for scanning, whether or not that has an effect on them now.
+    pub fn held(&self, now_ms: u64) -> BTreeSet<IpAddr> {
+        scanner::held(&self.memory.scans, now_ms).collect()
+    }
+
+    /// Goes back where a change was not confirmed in time.
+    fn end_trial(&mut self, now_ms: u64) {
+        let Some(trial) = self.trial.take_if(|trial| now_ms >= trial.confirm_by_ms) else { return };
+        match trial.before {
+            Some(before) => self.rules = before,
+            None => self.in_force = false,
+        }
+    }
+
+    /// Rules 1 to 5 and what follows.
+    fn judge(&mut self, now_ms: u64, frame: &[u8]) -> (&'static str, Vec<Event>) {
+        let quiet = |reason| (reason, Vec::new());
+        let (source, content) = match parse(frame) {
+            Parsed::NotIp => return quiet("not_ip"),
+            Parsed::Malformed => return quiet("malformed"),
+            Parsed::Ip { destination, .. } if !self.rules.is_ours(destination) => return quiet("not_ours"),
+            Parsed::Ip { source, content, .. } => (source, content),
+        };
+        let passes_all = self.rules.policy == Policy::Pass;
+        let reason = match content {
+            Content::Segment(packet) => return self.segment(now_ms, &packet),
+            Content::Malformed => "malformed",
+            Content::LaterFragment => fragments::reason(&mut self.memory, &self.rules, now_ms, source),
+            Content::Icmp(kind) if passes_all || icmp::passes(&self.rules, source, kind) => "icmp",
+            Content::OtherProtocol(number) if passes_all || self.passes(source, number) => "other_protocol",
+            Content::Icmp(_) | Content::OtherProtocol(_) => "policy_drop",
+        };
+        quiet(reason)
+    }
+
+    /// Whether an IP protocol besides TCP, UDP and ICMP passes under `policy = "drop"`.
+    fn passes(&self, source: IpAddr, protocol: u8) -> bool {
+        (source.is_ipv4() && protocol == numbers::IGMP) || self.rules.protocols.contains(&protocol)
+    }
+
+    /// The verdict is found before the matcher sees the packet.
+    fn segment(&mut self, now_ms: u64, packet: &Segment) -> (&'static str, Vec<Event>) {
+        let (memory, rules) = (&mut self.memory, &self.rules);
+        let resets = !is_open_to_source(memory, rules, now_ms, packet);
+        let reason = judge::reason(memory, rules, now_ms, packet);
+        let ends_as = scanner::hold(memory, rules, now_ms, packet, reason);
+        let mut events: Vec<Event> =
+            scanner::count(memory, rules, now_ms, packet, reason).into_iter().collect();
+        note_unasked(memory, rules, now_ms, packet, reason);
         if !matches!(reason, "public" | "flow") && !packet.fragment {
-            let completed = attempt::take(&mut self.attempts, &self.rules, now_ms, packet, open_to_source);
-            for door in completed {
-                let told = grant::complete(&mut self.grants, &self.rules, now_ms, packet.source, door);
-                events.extend(told);
+            let resets = resets && !outgoing::is_answer(memory, now_ms, packet);
+            for door in attempt::take(&mut memory.attempts, rules, now_ms, packet, resets) {
+                events.extend(grant::complete(&mut memory.grants, rules, now_ms, packet.source, door));
             }
         }
-        (pass, reason, events)
+        (ends_as, events)
     }
+}
 
-    /// Whether trust or a valid grant, were it used up, opens the packet's port to its source.
-    fn is_open_to_source(&mut self, now_ms: u64, packet: &Segment) -> bool {
-        let (source, port) = (packet.source, packet.port);
-        let granted = !grant::opening(&mut self.grants, &self.rules, now_ms, source, port).is_empty();
-        self.rules.is_protected(port) && (granted || self.rules.is_trusted(source, port))
-    }
+/// Whether trust or a valid grant, were it used up, opens the packet's port to its source.
+fn is_open_to_source(memory: &mut Memory, rules: &Rules, now_ms: u64, packet: &Segment) -> bool {
+    let (source, port) = (packet.source, packet.port);
+    let granted = !grant::opening(&mut memory.grants, rules, now_ms, source, port).is_empty();
+    rules.is_closed(port) && (granted || rules.is_trusted(source, port))
+}
 
-    fn judge(&mut self, now_ms: u64, packet: &Segment) -> (bool, &'static str) {
-        if self.rules.is_public(packet.port) {
-            return (true, "public");
-        }
-        if !self.rules.is_protected(packet.port) {
-            return match self.rules.policy {
-                Policy::Pass if attempt::is_hit(&self.rules, packet) => (true, "knock"),
-                Policy::Pass => (true, "unlisted"),
-            };
-        }
-        if self.is_of_flow(now_ms, packet) && self.rules.established == Established::Keep {
-            return (true, "flow");
-        }
-        if self.rules.is_trusted(packet.source, packet.port) {
-            return (true, "trusted");
-        }
-        if self.is_granted(now_ms, packet) { (true, "granted") } else { (false, "no_grant") }
-    }
-
-    /// Whether the packet belongs to a live flow, which it then renews or ends.
-    fn is_of_flow(&mut self, now_ms: u64, packet: &Segment) -> bool {
-        if !packet.is_tcp() || packet.opens_connection() {
-            return false;
-        }
-        let key = FiveTuple::of(packet);
-        let Some(flow) = self.flows.get_mut(&key).filter(|flow| flow.is_live(now_ms)) else { return false };
-        let lender = flow.lender.take();
-        flow.follow(self.rules.flow_lives, now_ms, packet);
-        let held = self.grants.get_mut(&packet.source).into_iter().flatten();
-        for grant in held.filter(|grant| Some(grant.door) == lender) {
-            grant.spend(now_ms, key);
-        }
-        true
-    }
-
-    /// Whether a valid grant lets the packet pass; a new connection then becomes a flow, and takes a token where
-    /// connections are counted: where no grant is without limit, that of the first.
-    fn is_granted(&mut self, now_ms: u64, packet: &Segment) -> bool {
-        let mut opening = grant::opening(&mut self.grants, &self.rules, now_ms, packet.source, packet.port);
-        if opening.is_empty() || !packet.opens_connection() {
-            return !opening.is_empty();
-        }
-        let limit = |grant: &Grant| self.rules.doors[grant.door].connections;
-        let unlimited = opening.iter().any(|grant| limit(grant) == 0);
-        if packet.fragment {
-            return unlimited;
-        }
-        let key = FiveTuple::of(packet);
-        let known = self.flows.get(&key).filter(|flow| flow.is_live(now_ms));
-        if known.is_some_and(|flow| flow.sequence == packet.sequence) {
-            return true;
-        }
-        let mut lender = None;
-        if !unlimited {
-            let grant = &mut opening[0];
-            let until_ms = now_ms.saturating_add(self.rules.flow_lives.half_open_ms);
-            if !grant.lend(limit(grant), now_ms, until_ms, key) {
-                return false;
-            }
-            lender = Some(grant.door);
-        }
-        flow::record(&mut self.flows, self.rules.flow_lives, now_ms, packet, lender);
-        true
+/// Where nothing is dropped yet, a service may answer what will be dropped: that it does makes nobody its peer.
+fn note_unasked(memory: &mut Memory, rules: &Rules, now_ms: u64, packet: &Segment, reason: &str) {
+    let would_drop = !rules.enforce && matches!(reason, "no_grant" | "policy_drop");
+    if would_drop && !packet.is_tcp() && rules.listeners.contains(&packet.port) {
+        let key = FiveTuple::of_arriving(packet);
+        note::note(&mut memory.unasked, now_ms, key, rules.flow_lives.udp_ms);
     }
 }

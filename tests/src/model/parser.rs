@@ -22,8 +22,10 @@ pub enum Parsed {
 pub enum Content {
     Malformed,
     LaterFragment,
-    Icmp,
-    OtherProtocol,
+    /// The type of ICMP in IPv4, of ICMPv6 in IPv6; `None` where there is less than the 8 bytes of the shortest message.
+    Icmp(Option<u8>),
+    /// By its number.
+    OtherProtocol(u8),
     Segment(Segment),
 }
 
@@ -87,7 +89,8 @@ fn ip(
         return Parsed::Malformed;
     }
     let source = address(&packet[at..at + width]);
-    let destination = address(&packet[at + width..at + 2 * width]);
+    // One that is mapped is the IPv4 address that it holds, wherever a rule names that.
+    let destination = address(&packet[at + width..at + 2 * width]).to_canonical();
     let content = content(&Ip { packet, source, destination }).unwrap_or(Content::Malformed);
     Parsed::Ip { source, destination, content }
 }
@@ -145,9 +148,9 @@ fn ipv6(ip: &Ip<'_>) -> Option<Content> {
             | numbers::MOBILITY
             | numbers::HOST_IDENTITY
             | numbers::SHIM6 => (usize::from(*payload.get(1)?) + 1) * 8,
-            numbers::ICMPV6 => return Some(Content::Icmp),
+            numbers::ICMPV6 => return Some(Content::Icmp(icmp_type(payload))),
             // ICMP for IPv4 means nothing here.
-            numbers::ICMP => return Some(Content::OtherProtocol),
+            numbers::ICMP => return Some(Content::OtherProtocol(next)),
             protocol => return transport(ip, protocol, packet[7], fragment, payload),
         };
         headers += 1;
@@ -199,9 +202,13 @@ fn transport(ip: &Ip<'_>, protocol: u8, hop_limit: u8, fragment: bool, payload: 
             }
             segment(Protocol::Udp, 0, 0, 8)
         }
-        numbers::ICMP => Some(Content::Icmp),
-        _ => Some(Content::OtherProtocol),
+        numbers::ICMP => Some(Content::Icmp(icmp_type(payload))),
+        _ => Some(Content::OtherProtocol(protocol)),
     }
+}
+
+fn icmp_type(payload: &[u8]) -> Option<u8> {
+    payload.get(..8).map(|header| header[0])
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {

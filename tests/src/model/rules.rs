@@ -49,7 +49,7 @@ pub struct FlagsCondition {
 pub enum Opens {
     Nothing,
     Ports(Vec<PortRange>),
-    /// All protected ports; protects none by itself.
+    /// All closed ports; protects none by itself.
     Any,
 }
 
@@ -76,6 +76,7 @@ pub struct Door {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
     Pass,
+    Drop,
 }
 
 /// What becomes of accepted connections when their grant ends.
@@ -85,17 +86,35 @@ pub enum Established {
     Cut,
 }
 
-/// Idle lives of accepted TCP flows.
+/// A source that hits `ports` different closed ports `within_ms` of the first of them is held for `hold_ms`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scanners {
+    pub ports: usize,
+    pub within_ms: u64,
+    pub hold_ms: u64,
+    /// Held from public ports too.
+    pub include_public: bool,
+}
+
+/// How long flows live without a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlowLives {
     pub half_open_ms: u64,
     pub established_ms: u64,
     pub closing_ms: u64,
+    /// From the last datagram that this machine sent.
+    pub udp_ms: u64,
+    /// From the last echo request that this machine sent.
+    pub icmp_ms: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
     pub policy: Policy,
+    /// IP protocols, by number, that pass under [`Policy::Drop`] besides TCP, UDP, ICMP and IGMP.
+    pub protocols: Vec<u8>,
+    /// `false`: under [`Policy::Drop`] echo requests are dropped.
+    pub ping: bool,
     pub enforce: bool,
     pub strict: bool,
     pub established: Established,
@@ -103,8 +122,10 @@ pub struct Rules {
     pub public: Vec<PortRange>,
     pub protected: Vec<PortRange>,
     pub trusted: Vec<Trusted>,
-    /// Empty: packets to all addresses are filtered.
-    pub destinations: Vec<IpAddr>,
+    /// Only packets to these are filtered; `None`: all.
+    pub destinations: Option<Vec<IpAddr>>,
+    /// `None`: nobody is held.
+    pub scanners: Option<Scanners>,
     /// Ports that have a listener on this machine.
     pub listeners: HashSet<Port>,
     pub flow_lives: FlowLives,
@@ -188,6 +209,8 @@ impl Default for Rules {
     fn default() -> Self {
         Self {
             policy: Policy::Pass,
+            protocols: Vec::new(),
+            ping: true,
             enforce: true,
             strict: true,
             established: Established::Keep,
@@ -195,9 +218,16 @@ impl Default for Rules {
             public: Vec::new(),
             protected: Vec::new(),
             trusted: Vec::new(),
-            destinations: Vec::new(),
+            destinations: None,
+            scanners: None,
             listeners: HashSet::new(),
-            flow_lives: FlowLives { half_open_ms: 30_000, established_ms: 432_000_000, closing_ms: 120_000 },
+            flow_lives: FlowLives {
+                half_open_ms: 30_000,
+                established_ms: 432_000_000,
+                closing_ms: 120_000,
+                udp_ms: 180_000,
+                icmp_ms: 30_000,
+            },
         }
     }
 }
@@ -210,6 +240,16 @@ impl Rules {
     /// Listed in `protected`, or named by some door as what it opens; never public.
     pub fn is_protected(&self, port: Port) -> bool {
         !self.is_public(port) && (contains(&self.protected, port) || self.opened_by_some_door(port))
+    }
+
+    /// Not open to everyone: protected, or under [`Policy::Drop`] any that is not public.
+    pub fn is_closed(&self, port: Port) -> bool {
+        self.is_protected(port) || (self.policy == Policy::Drop && !self.is_public(port))
+    }
+
+    /// Whether packets to (or, where they leave, from) this machine's address are looked at.
+    pub fn is_ours(&self, address: IpAddr) -> bool {
+        self.destinations.as_ref().is_none_or(|destinations| destinations.contains(&address))
     }
 
     /// `opens = ["any"]` names no port.
@@ -226,6 +266,11 @@ impl Rules {
         self.trusted.iter().any(|trusted| {
             trusted.from.contains(source) && trusted.to.as_ref().is_none_or(|ranges| contains(ranges, port))
         })
+    }
+
+    /// Whether `source` is trusted for any port.
+    pub fn is_trusted_somewhere(&self, source: IpAddr) -> bool {
+        self.trusted.iter().any(|trusted| trusted.from.contains(source))
     }
 }
 

@@ -250,6 +250,12 @@ impl Frame {
         self
     }
 
+    /// The TCP acknowledgement number.
+    pub fn acknowledgement(mut self, acknowledgement: u32) -> Self {
+        self.tcp_header().acknowledgement = acknowledgement;
+        self
+    }
+
     /// TCP options: a multiple of 4 bytes, at most 40.
     pub fn tcp_options(mut self, options: &[u8]) -> Self {
         assert!(options.len().is_multiple_of(4) && options.len() <= 40);

@@ -1,16 +1,19 @@
 //! Random rule sets and random traffic for them, the same for the same seed.
 //!
 //! Few sources, few ports and times around the rules' own limits, so that attempts meet every edge often: sequences
-//! complete, knocks repeat, connections outlive their grants.
+//! complete, knocks repeat, connections outlive their grants, and this machine begins some of its own.
 
+mod client;
+mod noise;
 mod rules;
+mod talk;
 mod traffic;
 
 use crate::model::Rules;
 use proptest::strategy::Strategy;
 use traffic::Traffic;
 
-/// A rule set and what arrives under it.
+/// A rule set and what arrives and leaves under it.
 #[derive(Clone, Debug)]
 pub struct Stream {
     /// What it was made from: `Stream::from_seed(seed, packets.len())` makes it again.
@@ -23,7 +26,15 @@ pub struct Stream {
 pub struct TimedFrame {
     /// Milliseconds on a clock that never runs backwards.
     pub at_ms: u64,
+    pub direction: Direction,
     pub frame: Vec<u8>,
+}
+
+/// Of a frame at this machine's interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    Arriving,
+    Leaving,
 }
 
 impl Stream {

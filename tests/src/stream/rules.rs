@@ -1,6 +1,9 @@
 //! Rule sets that a configuration file could say.
 
-use crate::model::{Door, Established, FlagsCondition, Network, Opens, Port, PortRange, Rules, Trusted};
+use crate::model::{
+    Door, Established, FlagsCondition, FlowLives, Network, Opens, Policy, Port, PortRange, Rules, Scanners,
+    Trusted,
+};
 use crate::packet::numbers::*;
 use fastrand::Rng;
 use std::net::IpAddr;
@@ -31,6 +34,9 @@ pub(super) const PUBLIC: [Port; 2] = [Port::tcp(80), Port::udp(443)];
 pub(super) const OTHER: [Port; 5] =
     [Port::tcp(8080), Port::tcp(3306), Port::tcp(12_345), Port::udp(12_345), Port::udp(53)];
 
+/// IP protocols that neither policy knows by itself.
+pub(super) const PROTOCOLS: [u8; 3] = [GRE, ESP, SCTP];
+
 const FLAGS: [FlagsCondition; 6] = [
     FlagsCondition::ANY,
     FlagsCondition { set: SYN, clear: 0 },
@@ -42,7 +48,10 @@ const FLAGS: [FlagsCondition; 6] = [
 
 pub(super) fn random(random: &mut Rng) -> Rules {
     let mut rules = Rules {
-        enforce: !chance(random, 10),
+        policy: if chance(random, 50) { Policy::Drop } else { Policy::Pass },
+        protocols: if chance(random, 30) { vec![pick(random, &PROTOCOLS)] } else { Vec::new() },
+        ping: !chance(random, 40),
+        enforce: !chance(random, 15),
         strict: !chance(random, 25),
         established: if chance(random, 25) { Established::Cut } else { Established::Keep },
         public: PUBLIC.map(PortRange::from).to_vec(),
@@ -68,14 +77,28 @@ pub(super) fn random(random: &mut Rng) -> Rules {
         rules.trusted = vec![trusted(random)];
     }
     if chance(random, 15) {
-        rules.destinations = destinations().into_iter().step_by(2).collect();
+        rules.destinations = Some(destinations().into_iter().step_by(2).collect());
     }
-    if chance(random, 30) {
-        rules.listeners = [Port::tcp(3306), pick(random, &STEPS)].into();
+    if chance(random, 40) {
+        rules.listeners =
+            [Port::tcp(3306), pick(random, &STEPS), pick(random, &OTHER), Port::udp(5353)].into();
     }
-    if chance(random, 30) {
-        rules.flow_lives.established_ms = 60_000;
-        rules.flow_lives.closing_ms = 10_000;
+    if chance(random, 35) {
+        rules.scanners = Some(Scanners {
+            ports: random.usize(1..=6),
+            within_ms: pick(random, &[500, 10_000]),
+            hold_ms: pick(random, &[1_000, 20_000, 600_000]),
+            include_public: chance(random, 30),
+        });
+    }
+    if chance(random, 40) {
+        rules.flow_lives = FlowLives {
+            established_ms: 60_000,
+            closing_ms: 10_000,
+            udp_ms: pick(random, &[1_000, 20_000]),
+            icmp_ms: pick(random, &[500, 5_000]),
+            ..rules.flow_lives
+        };
     }
     rules
 }

@@ -44,13 +44,20 @@ fn traffic_meets_every_reason_event_and_state_often() {
         let stream = Stream::from_seed(seed, 400);
         let mut model = Model::new(stream.rules);
         let mut last_ms = 0;
-        for TimedFrame { at_ms, frame } in stream.packets {
+        for TimedFrame { at_ms, direction, frame } in stream.packets {
             assert!(at_ms >= last_ms);
             last_ms = at_ms;
+            model.outgoing(at_ms).values().for_each(|flow| see(format!("outgoing {:?}", flow.state)));
+            if direction == Direction::Leaving {
+                model.leaving(at_ms, &frame);
+                continue;
+            }
             let outcome = model.packet(at_ms, &frame);
             see(outcome.reason.to_owned());
             outcome.events.iter().for_each(|event| see(format!("{:?}", event.kind)));
-            model.flows(at_ms).values().for_each(|flow| see(format!("{:?}", flow.state)));
+            for (key, flow) in model.flows(at_ms) {
+                see(format!("{:?} {:?}", key.protocol, flow.state));
+            }
             for attempt in model.attempts(at_ms).values() {
                 see(format!("completed {}", attempt.completed));
                 see(format!("doors {}", attempt.doors.len().min(2)));
@@ -65,6 +72,7 @@ fn traffic_meets_every_reason_event_and_state_often() {
         "not_ours",
         "other_protocol",
         "icmp",
+        "held",
         "public",
         "flow",
         "trusted",
@@ -72,14 +80,26 @@ fn traffic_meets_every_reason_event_and_state_often() {
         "knock",
         "unlisted",
         "no_grant",
+        "policy_drop",
         "would_drop",
     ];
-    let events = [EventKind::Open, EventKind::Refresh, EventKind::Close].map(|kind| format!("{kind:?}"));
+    let events = [EventKind::Open, EventKind::Refresh, EventKind::Close, EventKind::SourceHeld];
     let states = [FlowState::HalfOpen, FlowState::Established, FlowState::Closing];
-    let others =
-        ["completed true", "completed false", "doors 1", "doors 2", "step 1", "step 2", "step 3", "step 4"];
-    let expected = reasons.map(str::to_owned).into_iter();
-    let expected = expected.chain(events).chain(states.map(|state| format!("{state:?}")));
+    let others = [
+        "completed true",
+        "completed false",
+        "doors 1",
+        "doors 2",
+        "step 1",
+        "step 2",
+        "step 3",
+        "step 4",
+        "Udp HalfOpen",
+        "Udp Established",
+    ];
+    let expected = reasons.map(str::to_owned).into_iter().chain(events.map(|kind| format!("{kind:?}")));
+    let expected = expected.chain(states.map(|state| format!("Tcp {state:?}")));
+    let expected = expected.chain(states.map(|state| format!("outgoing {state:?}")));
     for what in expected.chain(others.map(str::to_owned)) {
         let count = seen.get(&what).copied().unwrap_or(0);
         assert!(count >= 10, "{what}: {count} times in {seen:?}");

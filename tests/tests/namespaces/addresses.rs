@@ -1,7 +1,7 @@
 //! The addresses of a machine, and how it learns that they have changed.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::time::Duration;
 
 use knock_ctl::interface::{AddressWatch, local_addresses};
@@ -16,8 +16,13 @@ fn ip(lab: &Lab, arguments: &str) {
 fn addresses(lab: &Lab) -> Vec<String> {
     let local = lab.enter(Machine::Server, local_addresses).unwrap().unwrap();
     // The kernel makes these up.
-    let is_link_local = |address: &IpAddr| matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
-    local.iter().filter(|address| !is_link_local(address)).map(ToString::to_string).collect()
+    let is_made_up = |address: &IpAddr| matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local() || is_solicited(v6));
+    local.iter().filter(|address| !is_made_up(address)).map(ToString::to_string).collect()
+}
+
+/// Whether it is the group in which neighbours look for an address (RFC 4291, 2.7.1).
+fn is_solicited(group: &Ipv6Addr) -> bool {
+    group.octets().starts_with(&[0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff])
 }
 
 #[test]
@@ -34,18 +39,29 @@ fn all_that_the_kernel_takes_for_itself_is_local() {
         "127.0.0.0",
         "127.0.0.1",
         "127.255.255.255",
+        "224.0.0.1",
         "255.255.255.255",
         "::1",
         "fd00:77::",
         "fd00:77::1",
+        "ff01::1",
+        "ff02::1",
     ];
     assert_eq!(addresses(&lab), before);
     ip(&lab, &format!("address add 192.0.2.1 peer 192.0.2.2 dev {INTERFACE}"));
     ip(&lab, &format!("address add 2001:db8::7/128 dev {INTERFACE} nodad"));
+    let joined = lab.enter(Machine::Server, || {
+        let sockets = ["0.0.0.0:0", "[::]:0"].map(|any| UdpSocket::bind(any).unwrap());
+        sockets[0].join_multicast_v4(&Ipv4Addr::new(239, 1, 2, 3), &Ipv4Addr::new(192, 0, 2, 1)).unwrap();
+        sockets[1].join_multicast_v6(&"ff05::77".parse().unwrap(), 0).unwrap();
+        sockets
+    });
     let after = addresses(&lab);
     let added: Vec<&String> = after.iter().filter(|address| !before.contains(&address.as_str())).collect();
-    assert_eq!(added, ["192.0.2.1", "2001:db8::7"]);
-    assert_eq!(after.len(), before.len() + 2);
+    assert_eq!(added, ["192.0.2.1", "239.1.2.3", "2001:db8::7", "ff05::77"]);
+    assert_eq!(after.len(), before.len() + 4);
+    drop(joined);
+    assert_eq!(addresses(&lab).len(), before.len() + 2);
 }
 
 /// Whether something has changed since the last call. The kernel tells of it before the command that did it ends.

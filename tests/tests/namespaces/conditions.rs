@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use knock_tests::lab::{INTERFACE, Machine, RawSocket, privileged};
+use knock_tests::lab::{Machine, RawSocket, privileged};
 
 use crate::site::*;
 
@@ -133,12 +133,7 @@ fn second_addresses(site: &Site) -> [IpAddr; 2] {
     let addresses =
         [Ipv4Addr::new(10, 77, 0, 11).into(), Ipv6Addr::new(0xfd00, 0x77, 0, 0, 0, 0, 0, 11).into()];
     for address in addresses {
-        give_address(site, Machine::Server, address);
+        site.change_address(Machine::Server, "add", address);
     }
     addresses
-}
-
-fn give_address(site: &Site, machine: Machine, address: IpAddr) {
-    let prefixed = format!("{address}/{}", if address.is_ipv4() { 24 } else { 64 });
-    site.run(machine, &["ip", "address", "add", &prefixed, "dev", INTERFACE, "nodad"]);
 }

@@ -16,7 +16,7 @@ pub const COMPILER: [Need; 2] = [
 ];
 
 /// Each program with its package.
-const PROGRAMS: [(&str, Need); 16] = [
+const PROGRAMS: [(&str, Need); 17] = [
     ("knock", Need { package: "knockd", why: "it brings the stock client" }),
     ("nmap", Need { package: "nmap", why: "it scans in tests and the demo" }),
     ("hping3", Need { package: "hping3", why: "it forges and floods in tests" }),
@@ -33,6 +33,7 @@ const PROGRAMS: [(&str, Need); 16] = [
         Need { package: "xdp-tools", why: "its program is the stranger on an interface in tests" },
     ),
     ("nft", Need { package: "nftables", why: "it has connections tracked in tests" }),
+    ("iptables", Need { package: "iptables", why: "its recipe is what ours is held against in tests" }),
     ("ethtool", Need { package: "ethtool", why: "it sets up interfaces in tests" }),
     ("ip", Need { package: "iproute2", why: "it makes network namespaces" }),
     ("nsenter", Need { package: "util-linux", why: "it runs programs in network namespaces" }),

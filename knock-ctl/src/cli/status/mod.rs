@@ -75,7 +75,7 @@ fn look_at(filter: &Filter) -> anyhow::Result<StatusReport> {
         enforce,
         config: state.as_ref().map(|state| config_report(&state.config)),
         doors: doors.collect(),
-        held: maps.held(now)?.into_iter().map(|(source, until)| held(source, until, now)).collect(),
+        held: maps.held_in_effect(now)?.into_iter().map(|(source, until)| held(source, until, now)).collect(),
         tables: TablesReport {
             grants: TableReport { used: grants, max: sizes.grants as usize },
             attempts: table(maps.attempts_use(now)?),

@@ -174,14 +174,18 @@ fn a_grant_without_limit_is_asked_before_those_that_count() {
 }
 
 #[test]
-fn datagrams_are_not_counted() {
+fn datagrams_are_counted_by_their_five_tuple() {
     let door = Door { connections: 1, ..Door::new(vec![FIRST, SECOND], vec![Port::udp(60_000)]) };
     let mut host = Host::new(with_doors(vec![door]));
     host.complete(0);
+    let datagram = host.fresh(Port::udp(60_000));
     for _ in 0..3 {
-        assert_quiet(&host.knock(Port::udp(60_000)), true, "granted");
+        assert_quiet(&host.send(&datagram), true, "granted");
     }
-    assert_eq!((host.connections_used(0), host.flow_states().len()), (0, 0));
+    assert_quiet(&host.knock(Port::udp(60_000)), false, "no_grant");
+    assert_eq!((host.connections_used(0), host.flow_states().len()), (1, 1));
+    host.wait(29_999);
+    assert_quiet(&host.knock(Port::udp(60_000)), false, "no_grant");
 }
 
 #[test]

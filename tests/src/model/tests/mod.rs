@@ -1,11 +1,18 @@
 //! The contract, sentence by sentence, as the model understands it.
 
+mod answers;
+mod audit;
 mod completion;
+mod confirm;
 mod flows;
+mod fragments;
 mod grants;
 mod hop_limit;
+mod outgoing;
+mod policy;
 mod repeats;
 mod resets;
+mod scanners;
 mod sequences;
 mod verdicts;
 
@@ -37,6 +44,19 @@ fn with_doors(doors: Vec<Door>) -> Rules {
     Rules { doors, ..Rules::default() }
 }
 
+/// One door, all else closed.
+fn closed() -> Rules {
+    Rules { policy: Policy::Drop, ..one_door() }
+}
+
+fn syn(from: (IpAddr, u16), to: (IpAddr, u16)) -> Frame {
+    Frame::tcp(from.0, to.0).ports(from.1, to.1)
+}
+
+fn datagram(from: (IpAddr, u16), to: (IpAddr, u16)) -> Frame {
+    Frame::udp(from.0, to.0).ports(from.1, to.1)
+}
+
 /// A model with a clock, and a client that uses a new source port and sequence number for each packet.
 struct Host {
     model: Model,
@@ -56,6 +76,11 @@ impl Host {
 
     fn send(&mut self, frame: &Frame) -> Outcome {
         self.model.packet(self.now_ms, &frame.build())
+    }
+
+    /// The host itself sends this.
+    fn leave(&mut self, frame: &Frame) {
+        self.model.leaving(self.now_ms, &frame.build());
     }
 
     /// A SYN or a datagram that has not been sent before.
@@ -104,6 +129,10 @@ impl Host {
     fn flow_states(&self) -> Vec<FlowState> {
         self.model.flows(self.now_ms).values().map(|flow| flow.state).collect()
     }
+
+    fn outgoing_states(&self) -> Vec<FlowState> {
+        self.model.outgoing(self.now_ms).values().map(|flow| flow.state).collect()
+    }
 }
 
 /// Asserts verdict and reason of a packet that tells the controller nothing.
@@ -115,6 +144,7 @@ fn assert_quiet(outcome: &Outcome, pass: bool, reason: &'static str) {
 #[track_caller]
 fn assert_told(outcome: &Outcome, told: &[(EventKind, usize)]) {
     let events: Vec<_> = outcome.events.iter().map(|event| (event.kind, event.door)).collect();
+    let told: Vec<_> = told.iter().map(|&(kind, door)| (kind, Some(door))).collect();
     assert_eq!(events, told);
     assert!(outcome.events.iter().all(|event| event.source == CLIENT));
 }

@@ -226,7 +226,7 @@ fn an_ipv6_source_knocks_like_any_other() {
     host.send(&Frame::tcp(client, server).ports(1, 7000));
     host.send(&Frame::udp(client, server).ports(1, 8000).fragment(0, false));
     let last = host.send(&Frame::tcp(client, server).ports(1, 9000).extension(HOP_BY_HOP, 8));
-    assert_eq!(last.events, [Event { kind: EventKind::Open, source: client, door: 0 }]);
+    assert_eq!(last.events, [Event { kind: EventKind::Open, source: client, door: Some(0) }]);
     let syn = Frame::tcp(client, server).ports(1, 22);
     assert_quiet(&host.send(&syn), true, "granted");
 }

@@ -15,7 +15,7 @@ fn with_enforce_off_what_would_be_dropped_passes_and_every_rule_runs() {
 
 #[test]
 fn packets_to_other_destinations_are_not_filtered() {
-    let mut host = Host::new(Rules { destinations: vec![SERVER], ..one_door() });
+    let mut host = Host::new(Rules { destinations: Some(vec![SERVER]), ..one_door() });
     let syn = Frame::tcp(CLIENT, OTHER_ADDRESS).ports(1, 22);
     assert_quiet(&host.send(&syn), true, "not_ours");
     assert_quiet(&host.send(&syn.data_offset(4)), true, "not_ours");

@@ -11,7 +11,7 @@ use std::thread;
 use knock_tests::lab::{Lab, Machine, RawSocket};
 
 use crate::site::*;
-use shape::{Aim, Shape};
+use shape::Shape;
 
 in_each_mode!(
     none_reaches_a_protected_port,

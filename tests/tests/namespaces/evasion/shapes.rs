@@ -6,6 +6,7 @@ use knock_tests::packet::Frame;
 use knock_tests::packet::numbers::*;
 
 use super::shape::*;
+use crate::site::Aim;
 
 pub fn all() -> Vec<Shape> {
     let mut shapes = Shapes::default();

@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
+use knock_lab::Namespace;
 use knock_tests::lab::{Lab, Machine};
 
 use super::LIMIT;
@@ -45,8 +46,13 @@ pub fn connect(lab: &Lab, from: Machine, to: IpAddr, port: u16) -> Answer {
 }
 
 pub fn connect_within(lab: &Lab, from: Machine, to: IpAddr, port: u16, limit: Duration) -> Answer {
+    connect_of(lab.namespace(from), to, port, limit)
+}
+
+/// From a machine that need not be one of the lab's.
+pub fn connect_of(from: &Namespace, to: IpAddr, port: u16, limit: Duration) -> Answer {
     let to = SocketAddr::new(to, port);
-    match lab.enter(from, || TcpStream::connect_timeout(&to, limit)).unwrap() {
+    match from.enter(|| TcpStream::connect_timeout(&to, limit)).unwrap() {
         Ok(stream) => {
             stream.set_nodelay(true).unwrap();
             Answer::Accepted(stream)

@@ -1,5 +1,7 @@
 //! What the tests stand on: a lab whose server runs `knock-ctl` and services, and clients that speak with them.
 
+mod aim;
+mod behind;
 mod connection;
 mod controller;
 mod knocks;
@@ -9,7 +11,9 @@ mod ssh;
 mod tcp_counters;
 mod witness;
 
-pub use connection::{carries_data, connect, connect_within};
+pub use aim::Aim;
+pub use behind::{BEHIND, load_ruleset, put_behind_server};
+pub use connection::{carries_data, connect, connect_of, connect_within};
 pub use controller::Controller;
 pub use knocks::{Knock, keep_order_on_the_wire, knock_raw, stock_knock};
 pub use mode::Mode;
@@ -20,6 +24,7 @@ pub use tcp_counters::TcpCounters;
 pub use witness::Witness;
 
 use std::fs::{self, Permissions};
+use std::net::IpAddr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -30,7 +35,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// More than anything takes that is going to happen.
-pub const LIMIT: Duration = Duration::from_secs(20);
+pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// The door of most tests: knock at 7000, 8000 and 9000 over TCP, and 22/tcp opens.
 pub const SSH_DOOR: &str = "[doors.ssh]\nsequence = [7000, 8000, 9000]\nopens = [\"22/tcp\"]\n";
@@ -116,6 +121,12 @@ impl Site {
         let output = self.lab.run_in(machine, words).unwrap();
         assert!(output.status.success(), "{words:?}: {output:?}");
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Has a machine get (`add`) or lose (`delete`) an address on its interface.
+    pub fn change_address(&self, machine: Machine, what: &str, address: IpAddr) {
+        let prefixed = format!("{address}/{}", if address.is_ipv4() { 24 } else { 64 });
+        self.run(machine, &["ip", "address", what, &prefixed, "dev", INTERFACE]);
     }
 
     /// What `status --json` says.

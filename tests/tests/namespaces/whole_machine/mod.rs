@@ -1,9 +1,12 @@
 //! `policy = "drop"`: a machine of which strangers see nothing, and which itself reaches everything.
 
+mod containers;
+mod destinations;
 mod link;
 mod outgoing;
 mod paths;
 mod protocols;
+mod scans;
 mod transfers;
 
 use std::net::IpAddr;

@@ -1,0 +1,165 @@
+//! Packets that forge the address of somebody who is let in harm neither them nor anybody else.
+
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use knock_tests::lab::{INTERFACE, Lab, Machine};
+use knock_tests::packet::Frame;
+use knock_tests::packet::numbers::{ACK, FIN, PSH, RST, SYN};
+use socket2::{Domain, Socket, Type};
+
+use crate::site::*;
+
+in_each_mode!(nobody_is_harmed, with_same_ttl_an_attempt_goes_on);
+
+const KNOCKS: [Knock; 3] = [Knock::Tcp(7000), Knock::Udp(8000), Knock::Tcp(9000)];
+const DOOR: &str = "[doors.ssh]\nsequence = [7000, \"8000/udp\", 9000]\nopens = [\"22/tcp\", \"4500/udp\"]\nopen_for = \"10m\"\n";
+
+/// Sessions besides the one whose address is forged, half of them of each family.
+const OTHERS: u16 = 100;
+/// Each forged address could fill them all.
+const FLOWS: u32 = 8192;
+
+fn nobody_is_harmed(mode: Mode) {
+    let site = Site::new(&format!("[filter]\npolicy = \"drop\"\n[limits]\nflows = {FLOWS}\n{DOOR}"));
+    let lab = &site.lab;
+    let _service = Service::start(lab, SSH);
+    let _controller = site.attach_in(mode);
+    let victims = [Machine::Client.v4(), Machine::Client.v6()];
+    let others = (0..OTHERS).map(other);
+    let newcomers = (OTHERS..OTHERS + 8).map(other);
+    own(&site, others.clone().chain(newcomers.clone()));
+    let mut sessions: Vec<TcpStream> =
+        victims.into_iter().chain(others).map(|address| enter(lab, address)).collect();
+
+    let forged = forgeries(&victims);
+    let (stop, socket) = (AtomicBool::new(false), lab.raw_socket(Machine::Stranger).unwrap());
+    thread::scope(|scope| {
+        let flood = scope.spawn(|| {
+            let (mut sent, begun) = (0, Instant::now());
+            for frame in forged.iter().cycle() {
+                if stop.load(Ordering::SeqCst) {
+                    break;
+                }
+                socket.send(frame).unwrap();
+                sent += 1;
+            }
+            f64::from(sent) / begun.elapsed().as_secs_f64()
+        });
+        let begun = Instant::now();
+        let mut newcomers = newcomers.peekable();
+        while newcomers.peek().is_some() || begun.elapsed() < Duration::from_secs(3) {
+            for session in &mut sessions {
+                assert!(carries_data(session, LIMIT), "{:?}", session.local_addr());
+            }
+            // Who knocks only now is let in too.
+            sessions.extend(newcomers.next().map(|address| enter(lab, address)));
+        }
+        stop.store(true, Ordering::SeqCst);
+        let rate = flood.join().unwrap();
+        // The test harness hides what the print macros write.
+        let _ = writeln!(io::stderr(), "forged packets a second: {rate:.0}");
+        assert!(rate > 1000.0, "a flood");
+    });
+    for session in &mut sessions {
+        assert!(carries_data(session, LIMIT));
+    }
+    for victim in victims {
+        assert!(carries_data(&mut connect_as(lab, victim), LIMIT));
+    }
+}
+
+/// Whatever TCP and UDP have, from every source port.
+fn forgeries(victims: &[IpAddr]) -> Vec<Vec<u8>> {
+    let mut frames = Vec::new();
+    for source_port in (1..=u16::MAX).step_by(3) {
+        for &from in victims {
+            let server = Machine::Server.of_family(from);
+            let flags = [SYN, ACK, RST, FIN | ACK, PSH | ACK, SYN | ACK][usize::from(source_port / 3 % 6)];
+            frames.push(
+                Frame::tcp(from, server).ports(source_port, SSH).flags(flags).sequence(fastrand::u32(..)),
+            );
+            frames.push(Frame::udp(from, server).ports(source_port, 4500).payload(b"forged"));
+            frames.push(Frame::tcp(from, server).ports(source_port, SSH).sequence(fastrand::u32(..)));
+        }
+    }
+    fastrand::shuffle(&mut frames);
+    frames.iter().map(Frame::build).collect()
+}
+
+/// Those who forge are elsewhere: what they send has come another way, and so many hops further.
+fn with_same_ttl_an_attempt_goes_on(mode: Mode) {
+    let site = Site::new(&format!("{DOOR}same_ttl = true\n"));
+    let lab = &site.lab;
+    let _service = Service::start(lab, SSH);
+    let _controller = site.attach_in(mode);
+    let [client, stranger] =
+        [Machine::Client, Machine::Stranger].map(|machine| lab.raw_socket(machine).unwrap());
+    keep_order_on_the_wire();
+    for victim in [Machine::Client.v4(), Machine::Client.v6()] {
+        let server = Machine::Server.of_family(victim);
+        for (source_port, knock) in (6000..).zip(KNOCKS) {
+            client.send(&knock.frame(victim, server, source_port).build()).unwrap();
+            for number in 0..1000 {
+                let forged = match number % 5 {
+                    0 => Knock::Tcp(7000),
+                    1 => Knock::Udp(8000),
+                    2 => Knock::Tcp(9000),
+                    3 => Knock::Tcp(10_000 + number),
+                    _ => Knock::Udp(10_000 + number),
+                };
+                let frame = forged.frame(victim, server, 20_000 + number).ttl(40 + (number % 20) as u8);
+                stranger.send(&frame.build()).unwrap();
+            }
+        }
+        assert!(connect(lab, Machine::Client, server, SSH).is_accepted());
+    }
+}
+
+fn other(number: u16) -> IpAddr {
+    if number.is_multiple_of(2) {
+        Ipv4Addr::new(10, 77, 0, 20 + number as u8).into()
+    } else {
+        Ipv6Addr::new(0xfd00, 0x77, 0, 0, 0, 0, 1, number).into()
+    }
+}
+
+/// Gives the client more addresses.
+fn own(site: &Site, addresses: impl Iterator<Item = IpAddr>) {
+    let batch = site.file("addresses");
+    let lines: String = addresses
+        .map(|address| {
+            let prefix = if address.is_ipv4() { 24 } else { 64 };
+            format!("address add {address}/{prefix} dev {INTERFACE}\n")
+        })
+        .collect();
+    std::fs::write(&batch, lines).unwrap();
+    site.run(Machine::Client, &["ip", "-batch", text(&batch)]);
+}
+
+/// Knocks and connects from one of the client's addresses.
+fn enter(lab: &Lab, address: IpAddr) -> TcpStream {
+    let server = Machine::Server.of_family(address);
+    let socket = lab.raw_socket(Machine::Client).unwrap();
+    knock_raw(&socket, address, server, &KNOCKS, Duration::from_millis(5));
+    let mut session = connect_as(lab, address);
+    assert!(carries_data(&mut session, LIMIT));
+    session
+}
+
+fn connect_as(lab: &Lab, address: IpAddr) -> TcpStream {
+    let to = SocketAddr::new(Machine::Server.of_family(address), SSH);
+    let connect = || {
+        let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
+        socket.bind(&SocketAddr::new(address, 0).into())?;
+        socket.connect_timeout(&to.into(), LIMIT)?;
+        io::Result::Ok(TcpStream::from(socket))
+    };
+    let stream =
+        lab.enter(Machine::Client, connect).unwrap().unwrap_or_else(|error| panic!("{address}: {error}"));
+    stream.set_nodelay(true).unwrap();
+    stream
+}
