@@ -218,7 +218,7 @@ impl<C: EbpfContext> Tables for KernelTables<'_, C> {
     #[inline(always)]
     fn is_destination(&self, address: &Address) -> bool {
         let key = TargetKey { slot: self.slot as u64, address: *address };
-        maps::DESTINATIONS.get_ptr(&key).is_some()
+        maps::DESTINATIONS.get_ptr(key).is_some()
     }
 
     #[inline(always)]

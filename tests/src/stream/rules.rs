@@ -51,7 +51,7 @@ pub(super) fn random(random: &mut Rng) -> Rules {
         policy: if chance(random, 50) { Policy::Drop } else { Policy::Pass },
         protocols: if chance(random, 30) { vec![pick(random, &PROTOCOLS)] } else { Vec::new() },
         ping: !chance(random, 40),
-        enforce: !chance(random, 15),
+        enforce: !chance(random, 20),
         strict: !chance(random, 25),
         established: if chance(random, 25) { Established::Cut } else { Established::Keep },
         public: PUBLIC.map(PortRange::from).to_vec(),
@@ -79,7 +79,7 @@ pub(super) fn random(random: &mut Rng) -> Rules {
     if chance(random, 15) {
         rules.destinations = Some(destinations().into_iter().step_by(2).collect());
     }
-    if chance(random, 40) {
+    if chance(random, 60) {
         rules.listeners =
             [Port::tcp(3306), pick(random, &STEPS), pick(random, &OTHER), Port::udp(5353)].into();
     }
@@ -91,7 +91,7 @@ pub(super) fn random(random: &mut Rng) -> Rules {
             include_public: chance(random, 30),
         });
     }
-    if chance(random, 40) {
+    if chance(random, 60) {
         rules.flow_lives = FlowLives {
             established_ms: 60_000,
             closing_ms: 10_000,
