@@ -91,7 +91,7 @@ pub(super) fn random(random: &mut Rng) -> Rules {
             include_public: chance(random, 30),
         });
     }
-    if chance(random, 60) {
+    if chance(random, 40) {
         rules.flow_lives = FlowLives {
             established_ms: 60_000,
             closing_ms: 10_000,
