@@ -24,6 +24,7 @@ pub(super) struct Memory {
     attempts: Array<MapData, [u64; ATTEMPT_WORDS]>,
     flows: [Array<MapData, [u64; FLOW_WORDS]>; 2],
     scans: HashMap<MapData, [u64; 2], [u64; SCAN_WORDS]>,
+    scanned: HashMap<MapData, [u64; 3], u64>,
     grants: HashMap<MapData, [u64; 2], [u64; GRANT_WORDS]>,
     locks: HashMap<MapData, Shared<ConnectionsKey>, u64>,
 }
@@ -44,6 +45,7 @@ impl Memory {
             attempts: map("ATTEMPTS").try_into().expect("an array of sets"),
             flows: ["FLOWS", "OUTGOING"].map(|name| map(name).try_into().expect("an array of sets")),
             scans: map("SCANS").try_into().expect("a hash map of scans"),
+            scanned: map("SCANNED").try_into().expect("a hash map of scanned ports"),
             grants: map("GRANTS").try_into().expect("a hash map of grants"),
             locks: map("LOCKS").try_into().expect("a hash map of locks"),
         }
@@ -64,6 +66,13 @@ impl Memory {
         }
         for source in self.sources() {
             self.grants.remove(&source).expect("a source with grants");
+        }
+    }
+
+    pub(super) fn forget_scanned_ports(&mut self) {
+        let ports: Vec<_> = self.scanned.keys().collect::<Result<_, _>>().expect("ports can be listed");
+        for port in ports {
+            self.scanned.remove(&port).expect("a port that was hit");
         }
     }
 

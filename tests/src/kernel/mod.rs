@@ -132,6 +132,11 @@ impl KernelFilter {
         self.sources.clear();
     }
 
+    /// Forgets which closed ports were hit, as when others have taken their room.
+    pub fn forget_scanned_ports(&mut self) {
+        self.memory.forget_scanned_ports();
+    }
+
     /// Turns the end of every grant back by so many nanoseconds.
     pub fn age_grants(&mut self, nanoseconds: u64) {
         self.memory.age_grants(nanoseconds);
