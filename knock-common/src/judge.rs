@@ -4,6 +4,7 @@ use core::num::NonZero;
 
 use crate::access::{is_known, is_trusted, passes_as_granted};
 use crate::address::Address;
+use crate::evenness;
 use crate::flow::{FiveTuple, FlowKind};
 use crate::matcher;
 use crate::packet::{Content, Icmp, NoPacket, Packet, Segment};
@@ -109,12 +110,14 @@ fn judge_segment<T: Tables>(
     if entry.is(PortEntry::DHCP_CLIENT) && is_of_dhcp_server(packet, segment) {
         return Reason::Public;
     }
+    let is_probe = evenness::begin(tables, segment, entry);
     // Elsewhere a flow passes anyway, so that it is not looked for.
-    if entry.is(PortEntry::CLOSED | PortEntry::KNOCK)
-        && could_be_of_flow(segment)
-        && passes_as_flow(tables, packet, segment)
-    {
-        return Reason::Flow;
+    let is_ruled = entry.is(PortEntry::CLOSED | PortEntry::KNOCK);
+    if (is_ruled || is_probe) && could_be_of_flow(segment) && passes_as_flow(tables, packet, segment) {
+        if is_ruled {
+            return Reason::Flow;
+        }
+        evenness::end(tables);
     }
     let hit = matcher::hit(tables, packet, segment, entry);
     // What was learnt of the entry would part the ways through all that follows.

@@ -16,6 +16,7 @@ pub mod attempt;
 pub mod completion;
 pub mod connection;
 pub mod drops;
+pub mod evenness;
 pub mod event;
 pub mod flags;
 pub mod flow;

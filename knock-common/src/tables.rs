@@ -55,6 +55,8 @@ pub trait Tables {
     fn unfollowed(&self, number: u64) -> u64;
     /// Where searches keep what they find.
     fn search(&self) -> &Search<Self::Word>;
+    /// Where it is kept when the packet was taken for a probe, in nanoseconds of CLOCK_BOOTTIME; 0 before it is judged.
+    fn probe(&self) -> &Self::Word;
     fn hash_key(&self) -> &HashKey;
 
     /// The set of rules that holds for this packet.

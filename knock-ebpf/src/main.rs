@@ -4,6 +4,7 @@
 #![no_main]
 
 mod account;
+mod evenness;
 mod frame;
 mod grants;
 mod maps;
@@ -18,6 +19,7 @@ use aya_ebpf::bindings::{__sk_buff, xdp_md};
 use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use knock_common::completion::complete;
+use knock_common::evenness::probed_at;
 use knock_common::frame::Frame;
 use knock_common::judge::judge;
 use knock_common::leaving::note_leaving;
@@ -79,6 +81,9 @@ fn filter<F: PacketFrame<XdpContext>>(context: &XdpContext) -> u32 {
         Verdict::Pass => XDP_PASS,
         Verdict::Drop => XDP_DROP,
     };
+    if let Some(probed_at) = probed_at(&tables, judgement.decided) {
+        evenness::wait(probed_at);
+    }
     let Some(door) = judgement.completed else {
         return action;
     };

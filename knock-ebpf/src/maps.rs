@@ -33,6 +33,7 @@ pub struct Scratch {
     pub search: Search<MapWord>,
     /// Nanoseconds of CLOCK_BOOTTIME; 0: not read yet.
     pub now: MapWord,
+    pub probe: MapWord,
 }
 
 /// Sets in `ATTEMPTS`, a power of two.

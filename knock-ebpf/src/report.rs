@@ -12,11 +12,15 @@ use crate::maps::{BUDGET, COMPLETIONS, EVENTS, OPENINGS, SERIALS};
 /// Events that need not be kept which one CPU sends in a second.
 const EVENTS_IN_PASSING_PER_SECOND: u32 = 64;
 
+/// Probes that one CPU holds up in a second: a twentieth of its time.
+const PROBES_PER_SECOND: u32 = 50_000;
+
 /// What one CPU has sent of late, what it let pass, and what it left out.
 #[repr(C)]
 pub struct Budget {
     events: Allowance,
     fragments: Allowance,
+    probes: Allowance,
     /// Events left out since the maps were made.
     suppressed: u64,
 }
@@ -106,6 +110,15 @@ pub fn signal_in_passing(context: &impl EbpfContext, event: &Event) {
 pub fn take_fragment(now: Boottime) -> bool {
     match budget() {
         Some(budget) => budget.fragments.take(now.seconds(), FRAGMENTS_PER_SECOND),
+        None => false,
+    }
+}
+
+/// Whether this CPU may hold up one more probe.
+#[inline(always)]
+pub fn take_probe(now: Boottime) -> bool {
+    match budget() {
+        Some(budget) => budget.probes.take(now.seconds(), PROBES_PER_SECOND),
         None => false,
     }
 }

@@ -60,6 +60,7 @@ impl<'a, C: EbpfContext> KernelTables<'a, C> {
     fn with(context: &'a C, control: &'a Control, slot: Slot) -> Result<Self, Missing> {
         let scratch = maps::SCRATCH.get(0).ok_or(Missing)?;
         scratch.now.store(0);
+        scratch.probe.store(0);
         let rules = maps::RULES.get(slot).ok_or(Missing)?;
         Ok(Self { context, control, slot, rules, scratch })
     }
@@ -69,7 +70,7 @@ impl<'a, C: EbpfContext> KernelTables<'a, C> {
 pub struct Missing;
 
 #[inline(always)]
-fn clock() -> Boottime {
+pub fn clock() -> Boottime {
     // SAFETY: the helper has no preconditions.
     Boottime::from_nanoseconds(unsafe { bpf_ktime_get_boot_ns() })
 }
@@ -96,6 +97,11 @@ impl<C: EbpfContext> Tables for KernelTables<'_, C> {
     #[inline(always)]
     fn search(&self) -> &Search<MapWord> {
         &self.scratch.search
+    }
+
+    #[inline(always)]
+    fn probe(&self) -> &MapWord {
+        &self.scratch.probe
     }
 
     #[inline(always)]

@@ -8,4 +8,5 @@ pub mod model;
 pub mod packet;
 pub mod rule_set;
 pub mod state;
+pub mod statistics;
 pub mod stream;

@@ -26,6 +26,7 @@ use knock_common::scanner::{Scan, ScannedKey};
 use knock_common::search::Search;
 use knock_common::tables::{FRAGMENTS_PER_SECOND, TableFull, Tables, TakenKey};
 use knock_common::time::Boottime;
+use knock_common::word::Word;
 
 use super::Compiled;
 
@@ -57,6 +58,7 @@ pub struct MemoryTables {
     connections: RefCell<HashMap<ConnectionsKey, Connections>>,
     events: RefCell<Vec<Event>>,
     search: Search<AtomicU64>,
+    probe: AtomicU64,
 }
 
 /// Sets of the tables; few attempts, so that sources meet in them, and flows enough that one address may have some hundred.
@@ -98,12 +100,14 @@ impl MemoryTables {
             connections: RefCell::default(),
             events: RefCell::default(),
             search: Search::default(),
+            probe: AtomicU64::new(0),
         }
     }
 
     /// Judges a frame that arrives at `now`.
     pub fn judge<F: Frame + ?Sized>(&self, frame: &F, now: Boottime) -> Judgement {
         self.now.set(now);
+        Word::store(&self.probe, 0);
         let parsed = parse(frame);
         let judgement = judge(self, parsed.as_ref().map_err(|no_packet| *no_packet));
         if let (Ok(packet), Some(door)) = (&parsed, judgement.completed) {
@@ -149,6 +153,10 @@ impl Tables for MemoryTables {
 
     fn search(&self) -> &Search<AtomicU64> {
         &self.search
+    }
+
+    fn probe(&self) -> &AtomicU64 {
+        &self.probe
     }
 
     fn hash_key(&self) -> &HashKey {

@@ -3,12 +3,15 @@
 //! The server sees both others through one interface, as a machine on the internet does. Everything goes away with the
 //! [`Lab`]: processes, interfaces, namespaces.
 
+mod flood;
 mod gate;
 mod process;
 mod raw_socket;
 #[cfg(test)]
 mod tests;
+mod watchdog;
 
+pub use flood::Flood;
 pub use gate::privileged;
 pub use process::Process;
 pub use raw_socket::RawSocket;
@@ -21,6 +24,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
+use watchdog::Watchdog;
 
 /// The one interface of each machine.
 pub const INTERFACE: &str = "eth0";
@@ -37,6 +41,7 @@ pub enum Machine {
 pub struct Lab {
     machines: [Namespace; 3],
     wire: Namespace,
+    _watchdog: Watchdog,
 }
 
 impl Machine {
@@ -100,7 +105,8 @@ impl Lab {
         // The names are taken one by one: what was made before a failure is dropped with it.
         let [server, client, stranger] =
             Machine::ALL.map(|machine| Namespace::new(format!("{id}-{}", machine.name())));
-        let lab = Self { machines: [server?, client?, stranger?], wire };
+        let machines = [server?, client?, stranger?];
+        let lab = Self { machines, wire, _watchdog: Watchdog::start() };
         lab.lay_wire(queues)?;
         lab.wait_until_usable().context("the machines of the lab don't reach each other")?;
         Ok(lab)

@@ -2,18 +2,16 @@
 
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use knock_tests::lab::{INTERFACE, Lab, Machine};
+use knock_tests::lab::{Flood, INTERFACE, Lab, Machine};
 use knock_tests::packet::Frame;
 use knock_tests::packet::numbers::{ACK, FIN, PSH, RST, SYN};
 use socket2::{Domain, Socket, Type};
 
 use crate::site::*;
 
-in_each_mode!(nobody_is_harmed, with_same_ttl_an_attempt_goes_on);
+in_each_mode!(nobody_is_harmed_by_syns, nobody_is_harmed_by_others, with_same_ttl_an_attempt_goes_on);
 
 const KNOCKS: [Knock; 3] = [Knock::Tcp(7000), Knock::Udp(8000), Knock::Tcp(9000)];
 const DOOR: &str = "[doors.ssh]\nsequence = [7000, \"8000/udp\", 9000]\nopens = [\"22/tcp\", \"4500/udp\"]\nopen_for = \"10m\"\n";
@@ -22,8 +20,25 @@ const DOOR: &str = "[doors.ssh]\nsequence = [7000, \"8000/udp\", 9000]\nopens = 
 const OTHERS: u16 = 100;
 /// Each forged address could fill them all.
 const FLOWS: u32 = 8192;
+/// As far as the machine can send them beside all else.
+const FORGED_PER_SECOND: u32 = 1_000_000;
 
-fn nobody_is_harmed(mode: Mode) {
+fn nobody_is_harmed_by_syns(mode: Mode) {
+    nobody_is_harmed(mode, |from, server| vec![Frame::tcp(from, server).ports(0, SSH)]);
+}
+
+/// All that belongs to connections that there are already, and datagrams.
+fn nobody_is_harmed_by_others(mode: Mode) {
+    nobody_is_harmed(mode, |from, server| {
+        let segments = [ACK, PSH | ACK, RST, RST | ACK, FIN | ACK, SYN | ACK];
+        let segment = |flags| Frame::tcp(from, server).ports(0, SSH).flags(flags).sequence(fastrand::u32(..));
+        let datagram = Frame::udp(from, server).ports(0, 4500).payload(&[0; 8]);
+        segments.map(segment).into_iter().chain([datagram]).collect()
+    });
+}
+
+/// `forge` makes what comes in the name of an address to the server's.
+fn nobody_is_harmed(mode: Mode, forge: fn(IpAddr, IpAddr) -> Vec<Frame>) {
     let site = Site::new(&format!("[filter]\npolicy = \"drop\"\n[limits]\nflows = {FLOWS}\n{DOOR}"));
     let lab = &site.lab;
     let _service = Service::start(lab, SSH);
@@ -35,59 +50,32 @@ fn nobody_is_harmed(mode: Mode) {
     let mut sessions: Vec<TcpStream> =
         victims.into_iter().chain(others).map(|address| enter(lab, address)).collect();
 
-    let forged = forgeries(&victims);
-    let (stop, socket) = (AtomicBool::new(false), lab.raw_socket(Machine::Stranger).unwrap());
-    thread::scope(|scope| {
-        let flood = scope.spawn(|| {
-            let (mut sent, begun) = (0, Instant::now());
-            for frame in forged.iter().cycle() {
-                if stop.load(Ordering::SeqCst) {
-                    break;
-                }
-                socket.send(frame).unwrap();
-                sent += 1;
-            }
-            f64::from(sent) / begun.elapsed().as_secs_f64()
-        });
-        let begun = Instant::now();
-        let mut newcomers = newcomers.peekable();
-        while newcomers.peek().is_some() || begun.elapsed() < Duration::from_secs(3) {
-            for session in &mut sessions {
-                assert!(carries_data(session, LIMIT), "{:?}", session.local_addr());
-            }
-            // Who knocks only now is let in too.
-            sessions.extend(newcomers.next().map(|address| enter(lab, address)));
+    let forged: Vec<(IpAddr, Frame)> = victims
+        .into_iter()
+        .flat_map(|from| {
+            forge(from, Machine::Server.of_family(from)).into_iter().map(move |frame| (from, frame))
+        })
+        .collect();
+    let flood = Flood::start(lab, &forged, FORGED_PER_SECOND).unwrap();
+    let begun = Instant::now();
+    let mut newcomers = newcomers.peekable();
+    while newcomers.peek().is_some() || begun.elapsed() < Duration::from_secs(3) {
+        for session in &mut sessions {
+            assert!(carries_data(session, LIMIT), "{:?}", session.local_addr());
         }
-        stop.store(true, Ordering::SeqCst);
-        let rate = flood.join().unwrap();
-        // The test harness hides what the print macros write.
-        let _ = writeln!(io::stderr(), "forged packets a second: {rate:.0}");
-        assert!(rate > 1000.0, "a flood");
-    });
+        // Who knocks only now is let in too.
+        sessions.extend(newcomers.next().map(|address| enter(lab, address)));
+    }
+    let rate = flood.end().unwrap();
+    // The test harness hides what the print macros write.
+    let _ = writeln!(io::stderr(), "forged packets a second: {rate:.0}");
+    assert!(rate > 1000.0, "a flood");
     for session in &mut sessions {
         assert!(carries_data(session, LIMIT));
     }
     for victim in victims {
-        assert!(carries_data(&mut connect_as(lab, victim), LIMIT));
+        assert!(carries_data(&mut connect_as(lab, victim, LIMIT).unwrap(), LIMIT));
     }
-}
-
-/// Whatever TCP and UDP have, from every source port.
-fn forgeries(victims: &[IpAddr]) -> Vec<Vec<u8>> {
-    let mut frames = Vec::new();
-    for source_port in (1..=u16::MAX).step_by(3) {
-        for &from in victims {
-            let server = Machine::Server.of_family(from);
-            let flags = [SYN, ACK, RST, FIN | ACK, PSH | ACK, SYN | ACK][usize::from(source_port / 3 % 6)];
-            frames.push(
-                Frame::tcp(from, server).ports(source_port, SSH).flags(flags).sequence(fastrand::u32(..)),
-            );
-            frames.push(Frame::udp(from, server).ports(source_port, 4500).payload(b"forged"));
-            frames.push(Frame::tcp(from, server).ports(source_port, SSH).sequence(fastrand::u32(..)));
-        }
-    }
-    fastrand::shuffle(&mut frames);
-    frames.iter().map(Frame::build).collect()
 }
 
 /// Those who forge are elsewhere: what they send has come another way, and so many hops further.
@@ -140,26 +128,32 @@ fn own(site: &Site, addresses: impl Iterator<Item = IpAddr>) {
     site.run(Machine::Client, &["ip", "-batch", text(&batch)]);
 }
 
-/// Knocks and connects from one of the client's addresses.
+/// Knocks and connects from one of the client's addresses, again where a flood took the place of a knock.
 fn enter(lab: &Lab, address: IpAddr) -> TcpStream {
     let server = Machine::Server.of_family(address);
     let socket = lab.raw_socket(Machine::Client).unwrap();
-    knock_raw(&socket, address, server, &KNOCKS, Duration::from_millis(5));
-    let mut session = connect_as(lab, address);
-    assert!(carries_data(&mut session, LIMIT));
-    session
+    let begun = Instant::now();
+    loop {
+        knock_raw(&socket, address, server, &KNOCKS, Duration::from_millis(5));
+        match connect_as(lab, address, Duration::from_secs(2)) {
+            Ok(mut session) => {
+                assert!(carries_data(&mut session, LIMIT));
+                return session;
+            }
+            Err(error) => assert!(begun.elapsed() < LIMIT, "{address}: {error}"),
+        }
+    }
 }
 
-fn connect_as(lab: &Lab, address: IpAddr) -> TcpStream {
+fn connect_as(lab: &Lab, address: IpAddr, limit: Duration) -> io::Result<TcpStream> {
     let to = SocketAddr::new(Machine::Server.of_family(address), SSH);
     let connect = || {
         let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
         socket.bind(&SocketAddr::new(address, 0).into())?;
-        socket.connect_timeout(&to.into(), LIMIT)?;
+        socket.connect_timeout(&to.into(), limit)?;
         io::Result::Ok(TcpStream::from(socket))
     };
-    let stream =
-        lab.enter(Machine::Client, connect).unwrap().unwrap_or_else(|error| panic!("{address}: {error}"));
-    stream.set_nodelay(true).unwrap();
-    stream
+    let stream = lab.enter(Machine::Client, connect).unwrap()?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }

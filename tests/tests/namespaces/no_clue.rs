@@ -1,22 +1,32 @@
-//! A scanner cannot tell a knock port from its neighbours by what answers.
+//! A scanner cannot tell a knock port from its neighbours, neither by what answers nor by when.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
 use etherparse::{PacketHeaders, TransportHeader};
 use knock_tests::lab::{Machine, RawSocket};
+use knock_tests::statistics::kolmogorov_smirnov;
 
 use crate::site::*;
 
 const PROBES: usize = 10_000;
+/// Between probes: above a rate they are not made even.
+const PAUSE: Duration = Duration::from_micros(1);
 const KNOCK_PORT: u16 = 7000;
 const NEIGHBOUR: u16 = 7001;
 
 const DOORS: &str = "[doors.tcp]\nsequence = [7000, 8000, 9000]\nopens = [\"22/tcp\"]\n\
                      [doors.udp]\nsequence = [\"7000/udp\", \"8000/udp\", \"9000/udp\"]\nopens = [\"4500/udp\"]\n";
 
-in_each_mode!(tcp_tells_nothing, udp_tells_nothing, silence_tells_nothing);
+in_each_mode!(
+    tcp_tells_nothing,
+    udp_tells_nothing,
+    silence_tells_nothing,
+    times_of_tcp_tell_nothing,
+    times_of_udp_tell_nothing,
+);
 
 fn tcp_tells_nothing(mode: Mode) {
     answers_are_alike(mode, Knock::Tcp);
@@ -38,6 +48,48 @@ fn answers_are_alike(mode: Mode, knock: fn(u16) -> Knock) {
         let kinds = |answers: Vec<Vec<u8>>| answers.into_iter().collect::<BTreeSet<_>>();
         assert!(kinds(knock_port) == kinds(neighbour), "they answer alike");
     }
+}
+
+fn times_of_tcp_tell_nothing(mode: Mode) {
+    times_are_alike(mode, Knock::Tcp);
+}
+
+fn times_of_udp_tell_nothing(mode: Mode) {
+    times_are_alike(mode, Knock::Udp);
+}
+
+/// On one CPU, so that hardly anything but the server's own work varies.
+fn times_are_alike(mode: Mode, knock: fn(u16) -> Knock) {
+    let site = Site::new(DOORS);
+    let lab = &site.lab;
+    lab.enter(Machine::Server, answer_every_datagram).unwrap();
+    let _controller = site.attach_in(mode);
+    keep_order_on_the_wire();
+    let socket = lab.raw_socket(Machine::Stranger).unwrap();
+    for server in [Machine::Server.v4(), Machine::Server.v6()] {
+        // Of a hundred honest runs one falls under 0.01, of ten thousand one does twice.
+        let p = [(); 2].map(|()| {
+            let [knock_port, neighbour] = times(&socket, server, knock);
+            kolmogorov_smirnov(&knock_port, &neighbour)
+        });
+        assert!(p.iter().any(|&p| p > 0.01), "{server}: {p:?}");
+    }
+}
+
+/// The nanoseconds to the answers of the knock port and of its neighbour, probed in random order.
+fn times(socket: &RawSocket, server: IpAddr, knock: fn(u16) -> Knock) -> [Vec<u64>; 2] {
+    let mut ports = [KNOCK_PORT, NEIGHBOUR].repeat(PROBES);
+    fastrand::shuffle(&mut ports);
+    let mut times = [Vec::new(), Vec::new()];
+    for (source_port, port) in (10_000..).zip(ports) {
+        let frame = knock(port).frame(Machine::Stranger.of_family(server), server, source_port).build();
+        std::thread::sleep(PAUSE);
+        let begun = Instant::now();
+        socket.send(&frame).unwrap();
+        socket.receive(LIMIT, |frame| answers(frame, port, source_port)).unwrap().unwrap();
+        times[usize::from(port == NEIGHBOUR)].push(begun.elapsed().as_nanos() as u64);
+    }
+    times
 }
 
 /// Behind `policy = "drop"` nothing answers but the public port, which is asked last.

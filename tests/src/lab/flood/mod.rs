@@ -1,0 +1,89 @@
+//! Floods from inside the kernel: more packets a second than a socket can send.
+
+mod program;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use nix::net::if_::if_nametoindex;
+
+use self::program::Injector;
+use super::{INTERFACE, Lab, Machine};
+use crate::packet::Frame;
+
+/// Frames that go out in a row, before the next kind's turn.
+const RUN: u32 = 2048;
+
+/// Sends until it is dropped.
+#[derive(Debug)]
+pub struct Flood {
+    over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<Result<f64>>>,
+}
+
+impl Flood {
+    /// Sends frames to the server's interface, `rate` a second as far as the machine can: of each kind in turn, from source
+    /// ports at random. They are TCP segments or datagrams of two bytes and more, `source` being theirs.
+    ///
+    /// # Errors
+    /// When the kernel can't inject frames (Linux 5.18).
+    pub fn start(lab: &Lab, kinds: &[(IpAddr, Frame)], rate: u32) -> Result<Self> {
+        take_injected_frames(lab)?;
+        let over = Arc::new(AtomicBool::new(false));
+        let (kinds, ended) = (kinds.to_vec(), Arc::clone(&over));
+        // A thread that begins in a namespace stays there.
+        let thread =
+            lab.wire.enter(move || thread::spawn(move || send_until(&ended, &kinds, f64::from(rate))))?;
+        Ok(Self { over, thread: Some(thread) })
+    }
+
+    /// Ends it, and returns how many frames a second there were.
+    ///
+    /// # Errors
+    /// When it could not send.
+    pub fn end(mut self) -> Result<f64> {
+        self.over.store(true, Ordering::SeqCst);
+        let thread = self.thread.take().context("it ends once")?;
+        thread.join().map_err(|_| anyhow!("the flood panicked"))?
+    }
+}
+
+impl Drop for Flood {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::SeqCst);
+        if let Some(thread) = self.thread.take() {
+            // Whoever wants to know calls `end`.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A veth interface takes frames that were injected into its peer only where it has a native XDP program or this.
+fn take_injected_frames(lab: &Lab) -> Result<()> {
+    let output = lab.run_in(Machine::Server, &["ethtool", "-K", INTERFACE, "gro", "on"])?;
+    ensure!(output.status.success(), "ethtool: {output:?}");
+    Ok(())
+}
+
+fn send_until(over: &AtomicBool, kinds: &[(IpAddr, Frame)], rate: f64) -> Result<f64> {
+    let port = if_nametoindex(Machine::Server.name()).context("the server's port of the hub")?;
+    let mut injectors = [true, false].map(|is_v4| Injector::load(is_v4, port));
+    let frames: Vec<_> = kinds.iter().map(|(source, frame)| (source.is_ipv4(), frame.build())).collect();
+    let (mut sent, begun) = (0.0, Instant::now());
+    for (is_v4, frame) in frames.iter().cycle() {
+        if over.load(Ordering::SeqCst) {
+            break;
+        }
+        let [of_v4, of_v6] = &mut injectors;
+        let injector = if *is_v4 { of_v4 } else { of_v6 };
+        injector.as_mut().map_err(|error| anyhow!("{error:#}"))?.inject(frame, RUN)?;
+        sent += f64::from(RUN);
+        let due = Duration::from_secs_f64(sent / rate);
+        thread::sleep(due.saturating_sub(begun.elapsed()));
+    }
+    Ok(sent / begun.elapsed().as_secs_f64())
+}
