@@ -9,9 +9,10 @@ mod process;
 mod raw_socket;
 #[cfg(test)]
 mod tests;
+mod turn;
 mod watchdog;
 
-pub use flood::Flood;
+pub use flood::{Flood, Volley};
 pub use gate::privileged;
 pub use process::Process;
 pub use raw_socket::RawSocket;
@@ -24,6 +25,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
+use turn::Turn;
 use watchdog::Watchdog;
 
 /// The one interface of each machine.
@@ -42,6 +44,7 @@ pub struct Lab {
     machines: [Namespace; 3],
     wire: Namespace,
     _watchdog: Watchdog,
+    _turn: Turn,
 }
 
 impl Machine {
@@ -100,16 +103,15 @@ impl Lab {
     /// # Errors
     /// As [`Lab::new`].
     pub fn with_queues(queues: u32) -> Result<Self> {
-        let id = format!("knock-{:08x}", fastrand::u32(..));
-        let wire = Namespace::new(format!("{id}-wire"))?;
-        // The names are taken one by one: what was made before a failure is dropped with it.
-        let [server, client, stranger] =
-            Machine::ALL.map(|machine| Namespace::new(format!("{id}-{}", machine.name())));
-        let machines = [server?, client?, stranger?];
-        let lab = Self { machines, wire, _watchdog: Watchdog::start() };
-        lab.lay_wire(queues)?;
-        lab.wait_until_usable().context("the machines of the lab don't reach each other")?;
-        Ok(lab)
+        Self::build(queues, Turn::shared())
+    }
+
+    /// As [`Lab::new`], while no other test has a lab.
+    ///
+    /// # Errors
+    /// As [`Lab::new`].
+    pub fn alone() -> Result<Self> {
+        Self::build(1, Turn::alone())
     }
 
     /// Runs a command to its end on a machine; the output is captured.
@@ -180,6 +182,19 @@ impl Lab {
         let output = spread.args(["--mount", "sh", "-ec", &script]).output().context("running unshare")?;
         ensure!(output.status.success(), "{spread:?}: {output:?}");
         Ok(())
+    }
+
+    fn build(queues: u32, turn: Turn) -> Result<Self> {
+        let id = format!("knock-{:08x}", fastrand::u32(..));
+        let wire = Namespace::new(format!("{id}-wire"))?;
+        // The names are taken one by one: what was made before a failure is dropped with it.
+        let [server, client, stranger] =
+            Machine::ALL.map(|machine| Namespace::new(format!("{id}-{}", machine.name())));
+        let machines = [server?, client?, stranger?];
+        let lab = Self { machines, wire, _watchdog: Watchdog::start(), _turn: turn };
+        lab.lay_wire(queues)?;
+        lab.wait_until_usable().context("the machines of the lab don't reach each other")?;
+        Ok(lab)
     }
 
     fn command(&self, machine: Machine, words: &[&str]) -> Command {

@@ -15,8 +15,14 @@ use self::program::Injector;
 use super::{INTERFACE, Lab, Machine};
 use crate::packet::Frame;
 
-/// Frames that go out in a row, before the next kind's turn.
-const RUN: u32 = 2048;
+/// Copies of a frame that go out in a row. Each row costs some 50 ms besides.
+#[derive(Clone, Debug)]
+pub struct Volley {
+    /// Source of the frame: a TCP segment, or a datagram of two bytes or more, with source port 0.
+    pub from: IpAddr,
+    pub frame: Frame,
+    pub count: u32,
+}
 
 /// Sends until it is dropped.
 #[derive(Debug)]
@@ -26,18 +32,18 @@ pub struct Flood {
 }
 
 impl Flood {
-    /// Sends frames to the server's interface, `rate` a second as far as the machine can: of each kind in turn, from source
-    /// ports at random. They are TCP segments or datagrams of two bytes and more, `source` being theirs.
+    /// Sends volleys to the server's interface in turn, `rate` frames a second as far as the machine can, from source ports at
+    /// random.
     ///
     /// # Errors
     /// When the kernel can't inject frames (Linux 5.18).
-    pub fn start(lab: &Lab, kinds: &[(IpAddr, Frame)], rate: u32) -> Result<Self> {
+    pub fn start(lab: &Lab, volleys: Vec<Volley>, rate: u32) -> Result<Self> {
         take_injected_frames(lab)?;
         let over = Arc::new(AtomicBool::new(false));
-        let (kinds, ended) = (kinds.to_vec(), Arc::clone(&over));
+        let ended = Arc::clone(&over);
         // A thread that begins in a namespace stays there.
         let thread =
-            lab.wire.enter(move || thread::spawn(move || send_until(&ended, &kinds, f64::from(rate))))?;
+            lab.wire.enter(move || thread::spawn(move || send_until(&ended, &volleys, f64::from(rate))))?;
         Ok(Self { over, thread: Some(thread) })
     }
 
@@ -69,19 +75,18 @@ fn take_injected_frames(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-fn send_until(over: &AtomicBool, kinds: &[(IpAddr, Frame)], rate: f64) -> Result<f64> {
+fn send_until(over: &AtomicBool, volleys: &[Volley], rate: f64) -> Result<f64> {
     let port = if_nametoindex(Machine::Server.name()).context("the server's port of the hub")?;
     let mut injectors = [true, false].map(|is_v4| Injector::load(is_v4, port));
-    let frames: Vec<_> = kinds.iter().map(|(source, frame)| (source.is_ipv4(), frame.build())).collect();
     let (mut sent, begun) = (0.0, Instant::now());
-    for (is_v4, frame) in frames.iter().cycle() {
+    for Volley { from, frame, count } in volleys.iter().cycle() {
         if over.load(Ordering::SeqCst) {
             break;
         }
         let [of_v4, of_v6] = &mut injectors;
-        let injector = if *is_v4 { of_v4 } else { of_v6 };
-        injector.as_mut().map_err(|error| anyhow!("{error:#}"))?.inject(frame, RUN)?;
-        sent += f64::from(RUN);
+        let injector = if from.is_ipv4() { of_v4 } else { of_v6 };
+        injector.as_mut().map_err(|error| anyhow!("{error:#}"))?.inject(&frame.build(), *count)?;
+        sent += f64::from(*count);
         let due = Duration::from_secs_f64(sent / rate);
         thread::sleep(due.saturating_sub(begun.elapsed()));
     }
