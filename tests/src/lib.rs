@@ -1,5 +1,6 @@
 //! Packet builder, reference model, network namespace lab, and the kernel program without a network.
 
+pub mod assembly;
 pub mod core;
 pub mod fixtures;
 pub mod kernel;

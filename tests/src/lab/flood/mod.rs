@@ -1,6 +1,6 @@
 //! Floods from inside the kernel: more packets a second than a socket can send.
 
-mod program;
+mod injector;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, ensure};
 use nix::net::if_::if_nametoindex;
 
-use self::program::Injector;
+use self::injector::Injector;
 use super::{INTERFACE, Lab, Machine};
 use crate::packet::Frame;
 

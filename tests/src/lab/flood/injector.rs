@@ -3,8 +3,8 @@
 use anyhow::{Context, Result};
 use aya::Ebpf;
 use aya::programs::{TestRun, TestRunAttrs, TestRunOptions, Xdp};
-use object::write::{Object, Symbol, SymbolSection};
-use object::{Architecture, BinaryFormat, Endianness, SectionKind, SymbolFlags, SymbolKind, SymbolScope};
+
+use crate::assembly::{instruction, xdp_object};
 
 const NAME: &str = "inject";
 /// Frames that the kernel handles at once.
@@ -26,7 +26,7 @@ impl Injector {
     /// calling thread's namespace.
     pub fn load(is_v4: bool, interface: u32) -> Result<Self> {
         let transport = if is_v4 { 14 + 20 } else { 14 + 40 };
-        let mut ebpf = Ebpf::load(&object(&code(transport, interface.cast_signed()))?)?;
+        let mut ebpf = Ebpf::load(&xdp_object(NAME, &code(transport, interface.cast_signed()))?)?;
         program(&mut ebpf)?.load()?;
         Ok(Self { ebpf })
     }
@@ -48,8 +48,8 @@ fn program(ebpf: &mut Ebpf) -> Result<&mut Xdp> {
     Ok(ebpf.program_mut(NAME).context("the program is not in its object")?.try_into()?)
 }
 
-/// By RFC 9669. A port and its complement sum up to nothing in a checksum.
-fn code(transport: i16, interface: i32) -> Vec<u8> {
+/// A port and its complement sum up to nothing in a checksum.
+fn code(transport: i16, interface: i32) -> [[u8; 8]; 13] {
     const GET_PRANDOM_U32: i32 = 7;
     const REDIRECT: i32 = 23;
     let end = i32::from(transport + LEAST);
@@ -71,31 +71,4 @@ fn code(transport: i16, interface: i32) -> Vec<u8> {
         instruction(0x85, 0, 0, 0, REDIRECT),
         instruction(0x95, 0, 0, 0, 0),
     ]
-    .concat()
-}
-
-fn instruction(code: u8, destination: u8, source: u8, offset: i16, immediate: i32) -> [u8; 8] {
-    let [offset_low, offset_high] = offset.to_le_bytes();
-    let [a, b, c, d] = immediate.to_le_bytes();
-    [code, source << 4 | destination, offset_low, offset_high, a, b, c, d]
-}
-
-/// An object file with one XDP program.
-fn object(code: &[u8]) -> Result<Vec<u8>> {
-    let mut object = Object::new(BinaryFormat::Elf, Architecture::Bpf, Endianness::Little);
-    let section = object.add_section(Vec::new(), b"xdp".to_vec(), SectionKind::Text);
-    let value = object.append_section_data(section, code, 8);
-    let license = object.add_section(Vec::new(), b"license".to_vec(), SectionKind::Data);
-    object.append_section_data(license, b"GPL\0", 1);
-    object.add_symbol(Symbol {
-        name: NAME.as_bytes().to_vec(),
-        value,
-        size: code.len() as u64,
-        kind: SymbolKind::Text,
-        scope: SymbolScope::Dynamic,
-        weak: false,
-        section: SymbolSection::Section(section),
-        flags: SymbolFlags::None,
-    });
-    object.write().context("writing an object file")
 }
