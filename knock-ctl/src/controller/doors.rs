@@ -2,18 +2,18 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
-use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use knock_common::address::Address;
 use knock_common::rules::DoorId;
 use knock_common::time::{Boottime, Deadline};
 
-use crate::commands::{CommandKind, CommandOutcome, CommandRequest, CommandResult, CommandRunner, Limits};
-use crate::config::{Config, Door, OpenFor, Opens};
+use crate::commands::{CommandKind, CommandOutcome, CommandRequest, CommandResult, CommandRunner};
+use crate::config::{Config, Door};
 use crate::journal::{Journal, OpenDoor as JournalledDoor, Opening, Record, StopDue};
 use crate::rules::door_ids;
 
+use super::door_commands::{command_limits, kind_name, request};
 use super::notice::Notice;
 
 /// Completions that were not noticed for longer are not acted on: the source has long given up.
@@ -32,7 +32,7 @@ struct OpenDoor {
 
 /// All open doors. A door is open while it has a valid grant or a stop command due.
 pub(super) struct Doors {
-    config: HashMap<DoorId, Door>,
+    pub(super) config: HashMap<DoorId, Door>,
     /// Doors that the configuration has no more, but that may be open still; they are in `config` too.
     vanished: HashSet<DoorId>,
     open: BTreeMap<(Address, DoorId), OpenDoor>,
@@ -42,7 +42,10 @@ pub(super) struct Doors {
     stopping: HashMap<(IpAddr, String), Vec<Opening>>,
     /// Stop commands that found no room in the queue.
     refused_stops: Vec<CommandRequest>,
-    notices: Vec<Notice>,
+    /// Whom a command is being asked about, and whom one has approved.
+    pub(super) asking: HashSet<(Address, DoorId)>,
+    pub(super) approved: Vec<(Address, DoorId)>,
+    pub(super) notices: Vec<Notice>,
 }
 
 impl Doors {
@@ -55,6 +58,8 @@ impl Doors {
             runner,
             stopping: HashMap::new(),
             refused_stops: Vec::new(),
+            asking: HashSet::new(),
+            approved: Vec::new(),
             notices: Vec::new(),
         }
     }
@@ -137,18 +142,17 @@ impl Doors {
         now: Boottime,
     ) {
         let name = self.name(door);
-        if let Some(open) = self.open.get(&(source, door)) {
-            // Noticed before in the table of grants, or a door without grant whose stop command is still due: it stays open.
-            let deadline = deadline.unwrap_or_else(|| self.stop_deadline(door, time));
-            let later = open.deadline.later(deadline);
-            return self.extend(source, door, later);
+        if self.needs_approval(door) {
+            return self.ask(source, door, time, now);
         }
-        if now.nanoseconds().saturating_sub(time.nanoseconds()) > STALE.as_nanos() as u64 {
+        if self.stays_open(source, door, time, deadline) {
+            return;
+        }
+        if is_stale(time, now) {
             log::warn!(
                 "{source}: {name}: opened while no controller ran; missed, its start command is not run"
             );
-            self.notices
-                .push(Notice::of("lost", source.to_ip(), &name).reason("the opening was noticed too late"));
+            self.note_missed(source, &name);
             if let Some(deadline) = deadline {
                 self.open.insert((source, door), OpenDoor { deadline, granted: true, opening: None });
             }
@@ -157,7 +161,42 @@ impl Doors {
         self.open_now(source, door, time, deadline);
     }
 
-    fn open_now(&mut self, source: Address, door: DoorId, time: Boottime, deadline: Option<Deadline>) {
+    /// Whether the door was noticed before in the table of grants, or has no grant and a stop command that is still due.
+    fn stays_open(
+        &mut self,
+        source: Address,
+        door: DoorId,
+        time: Boottime,
+        deadline: Option<Deadline>,
+    ) -> bool {
+        let Some(open) = self.open.get(&(source, door)) else {
+            return false;
+        };
+        let deadline = deadline.unwrap_or_else(|| self.stop_deadline(door, time));
+        let later = open.deadline.later(deadline);
+        self.extend(source, door, later);
+        true
+    }
+
+    /// A door that opens no port of its own opens.
+    pub(super) fn open_without_grant(&mut self, source: Address, door: DoorId, now: Boottime) {
+        if !self.stays_open(source, door, now, None) {
+            self.open_now(source, door, now, None);
+        }
+    }
+
+    pub(super) fn note_missed(&mut self, source: Address, name: &str) {
+        let notice = Notice::of("lost", source.to_ip(), name).reason("the opening was noticed too late");
+        self.notices.push(notice);
+    }
+
+    pub(super) fn open_now(
+        &mut self,
+        source: Address,
+        door: DoorId,
+        time: Boottime,
+        deadline: Option<Deadline>,
+    ) {
         let name = self.name(door);
         log::info!("{source}: {name}: OPEN SESAME");
         self.notices.push(Notice::of("open", source.to_ip(), &name));
@@ -276,13 +315,15 @@ impl Doors {
         }
     }
 
-    fn submit(&mut self, request: CommandRequest) {
+    /// `false`: there is no room for it in the queue.
+    pub(super) fn submit(&mut self, request: CommandRequest) -> bool {
         let (address, door, kind) = (request.address, request.door.clone(), request.kind);
         let line = request.command.for_address(address).to_string();
         match self.runner.submit(request) {
             Ok(()) => {
                 log::info!("{door}: running command: {line}");
                 self.notices.push(Notice::of("command", address, &door).kind(kind_name(kind)));
+                true
             }
             Err(refused) => {
                 log::error!("{refused}");
@@ -294,6 +335,7 @@ impl Doors {
                 if kind == CommandKind::Stop {
                     self.refused_stops.push(*refused.0);
                 }
+                false
             }
         }
     }
@@ -301,7 +343,8 @@ impl Doors {
     /// A command has ended.
     pub(super) fn ended(&mut self, outcome: CommandOutcome) {
         let CommandOutcome { door, kind, address, result, .. } = outcome;
-        if !result.succeeded() {
+        let succeeded = result.succeeded();
+        if !succeeded {
             let reason = match result {
                 CommandResult::Exited(status) => format!("{status}"),
                 CommandResult::TimedOut => "it took too long and was ended".to_owned(),
@@ -310,6 +353,9 @@ impl Doors {
             log::warn!("{address}: {door}: {} command: {reason}", kind_name(kind));
             self.notices
                 .push(Notice::of("command_failed", address, &door).kind(kind_name(kind)).reason(reason));
+        }
+        if kind == CommandKind::Approve {
+            self.decided(address, &door, succeeded);
         }
         if kind == CommandKind::Stop
             && let Some(openings) = self.stopping.get_mut(&(address, door))
@@ -332,54 +378,16 @@ impl Doors {
     }
 }
 
+/// Whether the source has given up by now.
+pub(super) fn is_stale(time: Boottime, now: Boottime) -> bool {
+    now.nanoseconds().saturating_sub(time.nanoseconds()) > STALE.as_nanos() as u64
+}
+
 fn by_id(config: &Config) -> HashMap<DoorId, Door> {
     let ids = door_ids(config.doors.iter().map(|door| door.name.as_str()));
     ids.into_iter().zip(config.doors.iter().cloned()).collect()
 }
 
-/// How many commands a configuration lets run and wait.
-pub(super) fn command_limits(config: &Config) -> Limits {
-    Limits {
-        running: NonZeroUsize::new(config.limits.commands as usize).unwrap_or(NonZeroUsize::MIN),
-        queued: config.limits.queued_commands as usize,
-    }
-}
-
 fn stop_due(deadline: Deadline) -> Option<u64> {
     (deadline != Deadline::FOREVER).then_some(deadline.nanoseconds())
-}
-
-const fn kind_name(kind: CommandKind) -> &'static str {
-    match kind {
-        CommandKind::Start => "start",
-        CommandKind::Stop => "stop",
-        CommandKind::Approve => "approve",
-    }
-}
-
-/// The door's command for this source, if it has one.
-fn request(door: &Door, kind: CommandKind, source: Address) -> Option<CommandRequest> {
-    let address = source.to_ip();
-    let command = match kind {
-        CommandKind::Stop => door.commands.stop_for(&address),
-        _ => door.commands.start_for(&address),
-    }?;
-    let opens = match &door.opens {
-        Opens::Any => "any".to_owned(),
-        Opens::Ports(ports) => ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
-    };
-    let open_for = match door.open_for {
-        OpenFor::For(duration) => crate::config::duration::format_duration(duration),
-        OpenFor::Forever => "forever".to_owned(),
-    };
-    Some(CommandRequest {
-        door: door.name.to_string(),
-        kind,
-        command: command.clone(),
-        address,
-        opens,
-        open_for,
-        run_as: door.commands.run_as.clone(),
-        time_limit: door.commands.time_limit,
-    })
 }

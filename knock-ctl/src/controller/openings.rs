@@ -54,13 +54,11 @@ impl Watch {
                 }
             }
             Some(EventKind::GrantRefused) => {
-                let name = self.doors.name(door);
                 let reason = match event.detail {
                     detail if detail == Refusal::SourceFull as u32 => "this source holds 8 grants already",
                     _ => "the table of grants is full; raise limits.grants",
                 };
-                log::warn!("{source}: {name}: the sequence is complete, but the grant is refused: {reason}");
-                self.tell(Notice::of("grant_refused", source.to_ip(), &name).reason(reason));
+                self.refuse_grant(source, door, reason);
             }
             Some(EventKind::Stage | EventKind::SourceHeld) | None => {}
         }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod addresses;
+mod approval;
 mod at_once;
 mod commands;
 mod conditions;
