@@ -59,7 +59,7 @@ async fn spawn(request: &CommandRequest) -> io::Result<Child> {
     if let Some(identity) = &identity {
         command.env("HOME", &identity.home).env("USER", &identity.name).env("LOGNAME", &identity.name);
     }
-    seclude(&mut command, identity);
+    seclude(&mut command, identity, request.announcement.clone());
     command.spawn()
 }
 

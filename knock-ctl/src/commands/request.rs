@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use super::announcement::Announcement;
+
 /// A command as the configuration has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CommandLine {
@@ -63,6 +65,8 @@ pub struct CommandRequest {
     pub run_as: Option<String>,
     /// How long it may run before it is ended.
     pub time_limit: Duration,
+    /// Written as it begins.
+    pub announcement: Option<Announcement>,
 }
 
 #[derive(Debug)]
@@ -72,6 +76,8 @@ pub struct CommandOutcome {
     /// As in the request.
     pub address: IpAddr,
     pub result: CommandResult,
+    /// As in the request.
+    pub announcement: Option<Announcement>,
     /// From its start to its end.
     pub duration: Duration,
 }

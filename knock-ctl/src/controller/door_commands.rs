@@ -41,6 +41,7 @@ pub(super) fn request(door: &Door, kind: CommandKind, source: Address) -> Option
         open_for,
         run_as: door.commands.run_as.clone(),
         time_limit: door.commands.time_limit,
+        announcement: None,
     })
 }
 

@@ -1,16 +1,16 @@
 //! Which doors are open for whom, and the commands that go with their opening and closing.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::IpAddr;
 use std::time::Duration;
 
 use knock_common::address::Address;
 use knock_common::rules::DoorId;
 use knock_common::time::{Boottime, Deadline};
 
+use crate::clock::boottime;
 use crate::commands::{CommandKind, CommandOutcome, CommandRequest, CommandResult, CommandRunner};
 use crate::config::{Config, Door};
-use crate::journal::{Journal, OpenDoor as JournalledDoor, Opening, Record, StopDue};
+use crate::journal::{Journal, JournalError, OpenDoor as JournalledDoor, Opening, Record, StopDue};
 use crate::rules::door_ids;
 
 use super::door_commands::{command_limits, kind_name, request};
@@ -38,8 +38,6 @@ pub(super) struct Doors {
     open: BTreeMap<(Address, DoorId), OpenDoor>,
     journal: Journal,
     runner: CommandRunner,
-    /// Openings whose stop command waits or runs, oldest first.
-    stopping: HashMap<(IpAddr, String), Vec<Opening>>,
     /// Stop commands that found no room in the queue.
     refused_stops: Vec<CommandRequest>,
     /// Whom a command is being asked about, and whom one has approved.
@@ -56,7 +54,6 @@ impl Doors {
             open: BTreeMap::new(),
             journal,
             runner,
-            stopping: HashMap::new(),
             refused_stops: Vec::new(),
             asking: HashSet::new(),
             approved: Vec::new(),
@@ -108,7 +105,7 @@ impl Doors {
     pub(super) fn resume(&mut self, left_open: Vec<JournalledDoor>, may_go_back: bool) {
         let ids: HashMap<String, DoorId> =
             self.config.iter().map(|(id, door)| (door.name.to_string(), *id)).collect();
-        for JournalledDoor { opening, stop } in left_open {
+        for JournalledDoor { opening, unstarted, stop } in left_open {
             let Some(&door) = ids.get(&opening.door) else {
                 if may_go_back {
                     continue;
@@ -121,15 +118,54 @@ impl Doors {
                 self.record(&[Record::Closed { opening }]);
                 continue;
             };
+            let key = (opening.address, door);
+            // Opened again before the stop command of the opening before could begin: openings come in their order.
+            if let Some(OpenDoor { opening: Some(before), .. }) = self.open.remove(&key) {
+                self.stop(door, before);
+            }
+            if unstarted && !self.start_late(door, &opening) {
+                self.record(&[Record::Closed { opening }]);
+                continue;
+            }
+            let Some(rule) = self.config.get(&door).filter(|rule| has_stop(rule, opening.address)) else {
+                continue;
+            };
+            let granted = !rule.opens.is_nothing();
             let deadline = match stop {
-                StopDue::Now => Deadline::PASSED,
+                StopDue::Now => {
+                    self.stop(door, opening);
+                    continue;
+                }
                 StopDue::At(nanoseconds) => Deadline::from_nanoseconds(nanoseconds),
                 StopDue::WhenRevoked => Deadline::FOREVER,
             };
-            let granted = self.config.get(&door).is_some_and(|door| !door.opens.is_nothing());
-            let key = (opening.address, door);
             self.open.insert(key, OpenDoor { deadline, granted, opening: Some(opening) });
         }
+    }
+
+    /// Runs the start command that the controller before could not begin any more. `false`: it is too late for that.
+    fn start_late(&mut self, door: DoorId, opening: &Opening) -> bool {
+        let (source, name) = (opening.address, &opening.door);
+        if is_stale(Boottime::from_nanoseconds(opening.opened_at), boottime()) {
+            log::warn!(
+                "{source}: {name}: opened as the controller ended; missed, its start command is not run"
+            );
+            self.note_missed(source, name);
+            return false;
+        }
+        self.start(source, door, opening);
+        true
+    }
+
+    /// Runs the door's start command, which says so in the journal.
+    fn start(&mut self, source: Address, door: DoorId, opening: &Opening) {
+        let Some(rule) = self.config.get(&door) else { return };
+        let Some(mut request) = request(rule, CommandKind::Start, source) else { return };
+        let opening = opening.clone();
+        let record =
+            if has_stop(rule, source) { Record::Started { opening } } else { Record::Closed { opening } };
+        request.announcement = self.journal.announcement(&record);
+        self.submit(request);
     }
 
     /// A sequence is complete: `deadline` is the grant's end, if there is a grant.
@@ -144,6 +180,10 @@ impl Doors {
         let name = self.name(door);
         if self.needs_approval(door) {
             return self.ask(source, door, time, now);
+        }
+        // A controller that was killed before it had noted how far it had read.
+        if self.journal.knows(&self.journal.opening(source, &name, time.nanoseconds())) {
+            return;
         }
         if self.stays_open(source, door, time, deadline) {
             return;
@@ -203,18 +243,19 @@ impl Doors {
         let Some(rule) = self.config.get(&door).cloned() else {
             return;
         };
-        let has_stop = rule.commands.stop_for(&source.to_ip()).is_some();
+        let has_stop = has_stop(&rule, source);
+        let has_start = rule.commands.start_for(&source.to_ip()).is_some();
         let until = deadline.unwrap_or_else(|| self.stop_deadline(door, time));
-        let opening = has_stop.then(|| self.journal.opening(source, &name, time.nanoseconds()));
-        if let Some(opening) = &opening {
-            self.record(&[Record::Opened { opening: opening.clone(), stop_due: stop_due(until) }]);
+        let opening = self.journal.opening(source, &name, time.nanoseconds());
+        if has_start || has_stop {
+            let (opening, stop_due) = (opening.clone(), stop_due(until));
+            self.record(&[Record::Opened { opening, stop_due, announced: has_start }]);
         }
+        self.start(source, door, &opening);
         if has_stop || deadline.is_some() {
             let granted = deadline.is_some();
+            let opening = has_stop.then_some(opening);
             self.open.insert((source, door), OpenDoor { deadline: until, granted, opening });
-        }
-        if let Some(request) = request(&rule, CommandKind::Start, source) {
-            self.submit(request);
         }
     }
 
@@ -233,8 +274,11 @@ impl Doors {
             return;
         }
         open.deadline = deadline;
-        let record =
-            open.opening.clone().map(|opening| Record::Opened { opening, stop_due: stop_due(deadline) });
+        let record = open.opening.clone().map(|opening| Record::Opened {
+            opening,
+            stop_due: stop_due(deadline),
+            announced: false,
+        });
         if let Some(record) = record {
             self.record(&[record]);
         }
@@ -299,12 +343,17 @@ impl Doors {
         let Some(opening) = open.opening else {
             return;
         };
-        let stop = self.config.get(&door).and_then(|rule| request(rule, CommandKind::Stop, source));
-        let Some(stop) = stop else {
+        self.stop(door, opening);
+    }
+
+    /// Runs the door's stop command, which says so in the journal.
+    fn stop(&mut self, door: DoorId, opening: Opening) {
+        let rule = self.config.get(&door);
+        let Some(mut stop) = rule.and_then(|rule| request(rule, CommandKind::Stop, opening.address)) else {
             return self.record(&[Record::Closed { opening }]);
         };
         self.record(&[Record::Stopping { opening: opening.clone() }]);
-        self.stopping.entry((stop.address, stop.door.clone())).or_default().push(opening);
+        stop.announcement = self.journal.announcement(&Record::Closed { opening });
         self.submit(stop);
     }
 
@@ -342,7 +391,7 @@ impl Doors {
 
     /// A command has ended.
     pub(super) fn ended(&mut self, outcome: CommandOutcome) {
-        let CommandOutcome { door, kind, address, result, .. } = outcome;
+        let CommandOutcome { door, kind, address, result, announcement, .. } = outcome;
         let succeeded = result.succeeded();
         if !succeeded {
             let reason = match result {
@@ -357,12 +406,11 @@ impl Doors {
         if kind == CommandKind::Approve {
             self.decided(address, &door, succeeded);
         }
-        if kind == CommandKind::Stop
-            && let Some(openings) = self.stopping.get_mut(&(address, door))
-            && !openings.is_empty()
+        // One that could not even begin has announced nothing.
+        if let Some(announcement) = announcement
+            && let Err(error) = self.journal.append_announced(&announcement)
         {
-            let opening = openings.remove(0);
-            self.record(&[Record::Closed { opening }]);
+            log_journal_error(&error);
         }
     }
 
@@ -373,9 +421,17 @@ impl Doors {
 
     fn record(&mut self, records: &[Record]) {
         if let Err(error) = self.journal.append(records) {
-            log::error!("{error}; should the controller die now, a stop command may be lost or run twice");
+            log_journal_error(&error);
         }
     }
+}
+
+fn log_journal_error(error: &JournalError) {
+    log::error!("{error}; should the controller die now, a stop command may be lost or run twice");
+}
+
+fn has_stop(door: &Door, source: Address) -> bool {
+    door.commands.stop_for(&source.to_ip()).is_some()
 }
 
 /// Whether the source has given up by now.

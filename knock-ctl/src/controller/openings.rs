@@ -25,13 +25,13 @@ impl Watch {
             self.tell(Notice::new("lost").count(batch.lost));
             self.looks = self.looks.next_multiple_of(RECONCILE_EVERY);
         }
-        if batch.position != self.position {
-            // Before anything is run, so that nothing runs twice.
-            batch.position.save(&self.directory)?;
-            self.position = batch.position;
-        }
         for event in &batch.events {
             self.complete(event)?;
+        }
+        if batch.position != self.position {
+            // Nothing has begun yet, and what is to begin is in the journal: read again, it is known.
+            batch.position.save(&self.directory)?;
+            self.position = batch.position;
         }
         Ok(())
     }

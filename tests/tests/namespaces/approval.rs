@@ -1,15 +1,17 @@
 //! Doors that open only if a command says so.
 
 use std::fs;
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use knock_tests::lab::{Machine, privileged};
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::site::*;
 
-const SERVERS: [fn(Machine) -> std::net::IpAddr; 2] = [Machine::v4, Machine::v6];
+const FAMILIES: [fn(Machine) -> IpAddr; 2] = [Machine::v4, Machine::v6];
 
 /// A site whose door asks `approve`, and what its log of commands will be.
 fn site(approve: &str, door: &str) -> Site {
@@ -23,7 +25,7 @@ fn site(approve: &str, door: &str) -> Site {
     site
 }
 
-fn knock(site: &Site, address: fn(Machine) -> std::net::IpAddr) {
+fn knock(site: &Site, address: fn(Machine) -> IpAddr) {
     stock_knock(&site.lab, Machine::Client, &["-d", "5"], address(Machine::Server), SSH_SEQUENCE);
 }
 
@@ -40,7 +42,7 @@ fn who_is_approved_is_let_in() {
     let lab = &site.lab;
     let _service = Service::start(lab, SSH);
     let mut controller = site.attach(&[]);
-    for address in SERVERS {
+    for address in FAMILIES {
         let client = address(Machine::Client).to_string();
         knock(&site, address);
         assert!(site.grants().is_empty(), "not before it is approved");
@@ -106,10 +108,12 @@ fn a_controller_that_is_killed_meanwhile_approves_nobody() {
     if !privileged() {
         return;
     }
-    let site = site("sleep 0.5", "");
-    let mut controller = site.attach(&[]);
+    let mark = TempDir::new().unwrap();
+    let asked = mark.path().join("asked");
+    let site = site(&format!("echo > {}; sleep 0.5", text(&asked)), "");
+    let controller = site.attach(&[]);
     knock(&site, Machine::v4);
-    controller.expect("running command");
+    eventually("it is being asked", || asked.exists());
     controller.kill();
     let mut controller = site.attach(&[]);
     assert!(!controller.says("OPEN SESAME", Duration::from_secs(1)));

@@ -16,6 +16,7 @@ mod exceptions;
 mod floods;
 mod forgery;
 mod forwarded;
+mod kills;
 mod lockout;
 mod no_clue;
 mod recipe;
