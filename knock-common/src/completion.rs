@@ -4,21 +4,31 @@ use crate::address::Address;
 use crate::connection::ConnectionsKey;
 use crate::event::{Event, EventKind, Refusal};
 use crate::grant::{Change, GRANTS_PER_SOURCE, Granted, GrantedBy};
-use crate::rules::{Door, DoorId, DoorKey, Relation, RelationKey};
+use crate::rules::{Door, DoorId, DoorKey, Relation, RelationKey, SequenceId};
 use crate::tables::{TableFull, Tables};
 use crate::time::Deadline;
 
-/// Opens `door` to `source`, and closes what it revokes.
+/// Opens `door` to `source`, and closes what it revokes. `door` may be one of the door's one-time sequences instead.
 #[inline(always)]
 pub fn complete<T: Tables>(tables: &T, source: &Address, door: DoorId) {
-    let slot = tables.slot();
+    let (slot, sequence) = (tables.slot(), door);
     let Some(rule) = tables.door(&DoorKey { slot, door }) else {
         return;
     };
+    let door = if rule.one_time_of == 0 { door } else { rule.one_time_of };
+    if rule.one_time_of != 0 && !uses_up(tables, sequence, rule.after) {
+        return;
+    }
     if rule.revokes != 0 {
         revoke(tables, source, door);
     }
     open(tables, source, door, &rule);
+}
+
+/// Whether a one-time sequence is the next one and nobody has used it: from now on somebody has.
+#[inline(always)]
+fn uses_up<T: Tables>(tables: &T, sequence: SequenceId, after: SequenceId) -> bool {
+    (after == 0 || tables.is_used(after)) && tables.use_up(sequence)
 }
 
 /// Writes the grant, where the door gives one, and reports what came of it.
@@ -34,10 +44,11 @@ fn open<T: Tables>(tables: &T, source: &Address, door: DoorId, rule: &Door) {
         u64::MAX => Deadline::FOREVER,
         open_for => Deadline::at(now.plus_nanoseconds(open_for)),
     };
+    let granted_by = if rule.one_time_of == 0 { GrantedBy::Knock } else { GrantedBy::OneTime };
     // One like it was reported within this second.
     let mut suppressed = false;
     let change = tables.add_grants(source, |grants| {
-        grants.grant(Granted::Door(door), GrantedBy::Knock, deadline, now, tables.search())
+        grants.grant(Granted::Door(door), granted_by, deadline, now, tables.search())
     });
     match change {
         Ok(Change::Opened(deadline)) => event.deadline = deadline.nanoseconds(),

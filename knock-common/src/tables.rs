@@ -13,7 +13,7 @@ use crate::hash::HashKey;
 use crate::port::Protocol;
 use crate::rules::{
     Door, DoorKey, Edge, EdgeKey, Hit, HitKey, OccurrenceKey, Occurrences, PortEntry, RelationKey, Rules,
-    Slot, State, StateKey, Trust,
+    SequenceId, Slot, State, StateKey, Trust,
 };
 use crate::scanner::{Scan, ScannedKey};
 use crate::search::Search;
@@ -80,6 +80,11 @@ pub trait Tables {
     fn attempt_set(&self, set: u32) -> Option<&AttemptSet<Self::Word>>;
     fn was_taken(&self, key: &TakenKey) -> bool;
     fn remember_taken(&self, key: &TakenKey);
+
+    /// Whether a one-time sequence was used.
+    fn is_used(&self, sequence: SequenceId) -> bool;
+    /// Notes that a one-time sequence is used. `false`: it was before, or that can't be noted.
+    fn use_up(&self, sequence: SequenceId) -> bool;
 
     /// Whether the address is one of the `destinations`.
     fn is_destination(&self, address: &Address) -> bool;

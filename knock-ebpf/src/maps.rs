@@ -19,7 +19,8 @@ use knock_common::packet::Packet;
 use knock_common::reason::REASON_SLOTS;
 use knock_common::rules::{
     Control, Door, DoorId, DoorKey, Edge, EdgeKey, Hit, HitKey, LISTENER_WORDS, OccurrenceKey, Occurrences,
-    PORT_ENTRIES, PortPair, RelationKey, Rules, State, StateKey, TargetKey, Trust, TrustedKey,
+    PORT_ENTRIES, PortPair, RelationKey, Rules, SequenceId, State, StateKey, TargetKey, Trust, TrustedKey,
+    USED_SEQUENCES,
 };
 use knock_common::scanner::{Scan, ScannedKey};
 use knock_common::search::Search;
@@ -130,6 +131,11 @@ pub static SCANNED: LruHashMap<ScannedKey, u64> = LruHashMap::with_max_entries(1
 /// IP packets by the number of a protocol other than TCP, UDP and ICMP. Written by the program; one entry per CPU.
 #[map]
 pub static PROTOCOLS: PerCpuArray<[u64; 256]> = PerCpuArray::with_max_entries(1, 0);
+
+/// One-time sequences that were used. Written by the program; the controller removes those that no rules name any more. When it
+/// is full, one-time sequences open nothing.
+#[map]
+pub static USED: HashMap<SequenceId, u32> = HashMap::with_max_entries(USED_SEQUENCES, 0);
 
 /// Grants by source. Written by the program, and by the controller for an administrator; when it is full the program gives up
 /// a source whose grants have passed, else the oldest unused of those it looks at, else refuses.

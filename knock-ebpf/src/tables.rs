@@ -3,6 +3,7 @@
 use core::ops::Deref;
 
 use aya_ebpf::EbpfContext;
+use aya_ebpf::bindings::BPF_NOEXIST;
 use aya_ebpf::helpers::bpf_ktime_get_boot_ns;
 use aya_ebpf::maps::lpm_trie::Key;
 use knock_common::address::Address;
@@ -15,7 +16,8 @@ use knock_common::hash::HashKey;
 use knock_common::port::Protocol;
 use knock_common::rules::{
     Control, Door, DoorKey, Edge, EdgeKey, Hit, HitKey, OccurrenceKey, Occurrences, PortEntry, RelationKey,
-    Rules, Slot, State, StateKey, TargetKey, Trust, TrustedKey, listener_bit, place_of_port, port_index,
+    Rules, SequenceId, Slot, State, StateKey, TargetKey, Trust, TrustedKey, listener_bit, place_of_port,
+    port_index,
 };
 use knock_common::scanner::{Scan, ScannedKey};
 use knock_common::search::Search;
@@ -219,6 +221,18 @@ impl<C: EbpfContext> Tables for KernelTables<'_, C> {
     #[inline(always)]
     fn outgoing_set(&self, set: u32) -> Option<&FlowSet<MapWord>> {
         maps::OUTGOING.get(set)
+    }
+
+    #[inline(always)]
+    fn is_used(&self, sequence: SequenceId) -> bool {
+        // SAFETY: presence is all that is asked.
+        unsafe { maps::USED.get(sequence) }.is_some()
+    }
+
+    #[inline(always)]
+    fn use_up(&self, sequence: SequenceId) -> bool {
+        // One CPU alone succeeds.
+        maps::USED.insert(sequence, 1, u64::from(BPF_NOEXIST)).is_ok()
     }
 
     #[inline(always)]

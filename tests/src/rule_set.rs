@@ -55,6 +55,7 @@ fn door(index: usize, door: &model::Door) -> DoorRule {
     DoorRule {
         name: door_name(index),
         steps: door.sequence.iter().map(|step| port(*step)).collect(),
+        one_time: None,
         seq_timeout: Duration::from_millis(door.seq_timeout_ms),
         flags: FlagsCondition::new(TcpFlags::from_header(flags.set), TcpFlags::from_header(flags.clear))
             .expect("flags are not both set and clear"),

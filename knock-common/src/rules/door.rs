@@ -13,7 +13,14 @@ pub struct DoorKey {
     pub door: DoorId,
 }
 
-/// What follows when a door's sequence is complete.
+/// Identity of a one-time sequence: a hash of the door's name and the sequence, in one row with the identities of doors; never
+/// 0.
+pub type SequenceId = u32;
+
+/// Used one-time sequences that are remembered.
+pub const USED_SEQUENCES: u32 = 1024;
+
+/// What follows when a door's sequence is complete, or one of its one-time sequences.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(C)]
 pub struct Door {
@@ -25,6 +32,10 @@ pub struct Door {
     pub grants: u16,
     /// 1: takes other doors' grants.
     pub revokes: u16,
+    /// The door that this one-time sequence opens; 0: this is a door itself.
+    pub one_time_of: DoorId,
+    /// The one-time sequence that must have been used before; 0: none.
+    pub after: SequenceId,
 }
 
 /// Kinds of [`RelationKey`].
@@ -76,7 +87,7 @@ pub const TRUST_NOBODY: Trust = u32::MAX;
 
 const _: () = {
     assert!(size_of::<DoorKey>() == 8);
-    assert!(size_of::<Door>() == 16);
+    assert!(size_of::<Door>() == 24);
     assert!(size_of::<RelationKey>() == 16);
     assert!(size_of::<TargetKey>() == 24);
     assert!(size_of::<TrustedKey>() == 20);

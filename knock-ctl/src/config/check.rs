@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use knock_common::port::{PortRange, Protocol};
+use knock_common::port::{Port, PortRange, Protocol};
 
 use super::door::Door;
 use super::draft::{Conditions, Draft, DraftSequence};
@@ -69,8 +69,10 @@ fn check_public(draft: &Draft, public: &[PortRange], report: &mut Report) {
             ));
         }
     }
-    let Some(DraftSequence { steps, sequence, .. }) = &draft.sequence else { return };
-    for (index, (place, &port)) in steps.iter().zip(sequence.steps()).enumerate() {
+    let steps = draft
+        .sequences()
+        .flat_map(|DraftSequence { steps, sequence, .. }| steps.iter().zip(sequence.steps()).enumerate());
+    for (index, (place, &port)) in steps {
         if public.iter().any(|range| range.contains(port)) {
             report.error(Fault::new(
                 *place,
@@ -98,46 +100,52 @@ fn check_revokes(draft: &Draft, names: &BTreeSet<&str>, report: &mut Report) {
 
 /// Compares with the doors before it in the file. One conflict says enough: to solve it changes the sequence.
 fn check_conflict(draft: &Draft, before: &[Draft], report: &mut Report) {
-    let Some(own) = &draft.sequence else { return };
-    for other in before {
-        let Some(others) = &other.sequence else { continue };
-        let (own_steps, other_steps) = (own.sequence.steps(), others.sequence.steps());
-        let shared = own_steps.len().min(other_steps.len());
-        if own_steps[..shared] != other_steps[..shared] || told_apart(draft, other, shared) {
-            continue;
-        }
-        let apart = "or targets or tcpflags that no packet meets both of";
-        let fault = if own_steps.len() == other_steps.len() {
-            Fault::new(
-                own.place,
-                format!("doors {:?} and {:?} have the same sequence", other.name, draft.name),
-                format!("give {:?} a sequence of its own, {apart}", draft.name),
-            )
-        } else {
-            let (longer, shorter) = if own_steps.len() > shared { (draft, other) } else { (other, draft) };
-            let place = if own_steps.len() > shared { own.place } else { others.place };
-            Fault::new(
-                place,
-                format!(
-                    "door {:?} could never open: its sequence begins with all of door {:?}",
-                    longer.name, shorter.name
-                ),
-                format!("give it a sequence that begins otherwise, {apart}"),
-            )
-        };
+    let fault = before.iter().find_map(|other| {
+        let pairs = draft.sequences().flat_map(|own| other.sequences().map(move |others| (own, others)));
+        pairs.into_iter().find_map(|(own, others)| conflict((draft, own), (other, others)))
+    });
+    if let Some(fault) = fault {
         report.error(fault);
-        return;
     }
 }
 
+fn conflict(
+    (draft, own): (&Draft, &DraftSequence),
+    (other, others): (&Draft, &DraftSequence),
+) -> Option<Fault> {
+    let (own_steps, other_steps) = (own.sequence.steps(), others.sequence.steps());
+    let shared = own_steps.len().min(other_steps.len());
+    if own_steps[..shared] != other_steps[..shared] || told_apart(draft, other, &own_steps[..shared]) {
+        return None;
+    }
+    let apart = "or targets or tcpflags that no packet meets both of";
+    Some(if own_steps.len() == other_steps.len() {
+        Fault::new(
+            own.place,
+            format!("doors {:?} and {:?} have the same sequence", other.name, draft.name),
+            format!("give {:?} a sequence of its own, {apart}", draft.name),
+        )
+    } else {
+        let (longer, shorter) = if own_steps.len() > shared { (draft, other) } else { (other, draft) };
+        let place = if own_steps.len() > shared { own.place } else { others.place };
+        Fault::new(
+            place,
+            format!(
+                "door {:?} could never open: its sequence begins with all of door {:?}",
+                longer.name, shorter.name
+            ),
+            format!("give it a sequence that begins otherwise, {apart}"),
+        )
+    })
+}
+
 /// Whether no packet is a knock for both doors at some of the steps they share.
-fn told_apart(draft: &Draft, other: &Draft, shared: usize) -> bool {
+fn told_apart(draft: &Draft, other: &Draft, shared: &[Port]) -> bool {
     let (Some(own), Some(others)) = (&draft.conditions, &other.conditions) else {
         // Faulty conditions are reported already; what they will be is unknown.
         return true;
     };
-    let Some(DraftSequence { sequence, .. }) = &draft.sequence else { return true };
-    let has_tcp_step = sequence.steps()[..shared].iter().any(|step| step.protocol == Protocol::Tcp);
+    let has_tcp_step = shared.iter().any(|step| step.protocol == Protocol::Tcp);
     disjoint(&own.target, &others.target) || (has_tcp_step && flags_exclude(own, others))
 }
 

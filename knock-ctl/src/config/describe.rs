@@ -7,6 +7,7 @@ use knock_common::port::{PortRange, Protocol};
 
 use super::check::covers;
 use super::command::{CommandLine, PerFamily};
+use super::door::DoorSequence;
 use super::door::{Door, OpenFor, Opens};
 use super::duration::format_duration;
 use super::filter::{Established, Filter, Interface, Mode};
@@ -128,13 +129,19 @@ fn closed(config: &Config) -> Vec<PortRange> {
 }
 
 fn describe_door(door: &Door, established: Established) -> Vec<String> {
-    let steps = door.sequence.steps();
+    let Some(sequence) = door.sequence.next() else {
+        return vec![format!("Door {}: shut, as all its one-time sequences are used.", door.name)];
+    };
+    let steps = sequence.steps();
     let mut knock = format!(
         "Door {}: {} within {}",
         door.name,
         counted(steps.len(), "knock"),
         format_duration(door.seq_timeout)
     );
+    if let DoorSequence::OneTime(file) = &door.sequence {
+        knock += &format!(", {} left", counted(file.unused.len(), "one-time sequence"));
+    }
     if !door.target.is_empty() {
         knock += &format!(", sent to {}", list(&door.target));
     }

@@ -11,6 +11,7 @@ use knock_common::port::{Port, PortRange};
 use thiserror::Error;
 
 use super::command::DoorCommands;
+use super::one_time::OneTimeFile;
 use super::sequence::Sequence;
 
 /// 1 to 64 of `A-Z a-z 0-9 _ . -`: fit for a log line, a command line and an environment variable.
@@ -86,10 +87,28 @@ pub enum OpenFor {
     Forever,
 }
 
+/// What opens a door.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DoorSequence {
+    Fixed(Sequence),
+    /// The first of the file that is not used.
+    OneTime(OneTimeFile),
+}
+
+impl DoorSequence {
+    /// The one that opens the door next. `None`: the last one-time sequence is used.
+    pub fn next(&self) -> Option<&Sequence> {
+        match self {
+            Self::Fixed(sequence) => Some(sequence),
+            Self::OneTime(file) => file.unused.first().map(|one_time| &one_time.sequence),
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Door {
     pub name: DoorName,
-    pub sequence: Sequence,
+    pub sequence: DoorSequence,
     /// From first to last knock.
     pub seq_timeout: Duration,
     pub flags: FlagsCondition,

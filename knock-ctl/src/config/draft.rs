@@ -8,8 +8,9 @@ use knock_common::port::{Port, PortRange};
 
 use super::address;
 use super::command::{self, CommandLine, DoorCommands, PerFamily};
-use super::door::{Door, DoorName, OpenFor, Opens};
+use super::door::{Door, DoorName, DoorSequence, OpenFor, Opens};
 use super::flags;
+use super::one_time::{self, Line, LineError, OneTimeFile};
 use super::ports;
 use super::report::{Fault, Located, Report};
 use super::scalar::{self, DAY, MILLISECOND};
@@ -26,6 +27,8 @@ pub(super) struct Draft {
     pub(super) place: Place,
     /// `None` when it is faulty or missing.
     pub(super) sequence: Option<DraftSequence>,
+    /// Those that are not used.
+    pub(super) one_time: Vec<DraftSequence>,
     /// The file says what the sequence is, rightly or wrongly.
     pub(super) sequence_given: bool,
     /// `None` when they are faulty.
@@ -40,6 +43,13 @@ pub(super) struct DraftSequence {
     pub(super) place: Place,
     pub(super) steps: Vec<Place>,
     pub(super) sequence: Sequence,
+}
+
+impl Draft {
+    /// All that may open it, now or later.
+    pub(super) fn sequences(&self) -> impl Iterator<Item = &DraftSequence> {
+        self.sequence.iter().chain(&self.one_time)
+    }
 }
 
 /// What a packet must meet besides its port to be a knock.
@@ -63,11 +73,16 @@ pub(super) fn read_door(
         report.error(Fault::new(place, format!("{name:?} cannot be a door's name: {error}"), help));
     }
 
-    let sequence_entry = section.either(["sequence", "sequence_file"], report);
-    let mut sequence_given = sequence_entry.is_some() || section.holds("one_time_sequences");
+    let sequence_entry = section.either(["sequence", "sequence_file", "one_time_sequences"], report);
+    let mut sequence_given = sequence_entry.is_some();
+    let (mut one_time_file, mut one_time) = (None, Vec::new());
     let sequence = sequence_entry.and_then(|entry| match entry.key.as_str() {
         "sequence" => read_sequence(entry, report),
-        _ => read_sequence_file(entry, sources, report),
+        "sequence_file" => read_sequence_file(entry, sources, report),
+        _ => {
+            one_time_file = read_one_time_file(entry, name, sources, &mut one_time, report);
+            None
+        }
     });
     let seq_timeout = section.read("seq_timeout", report, scalar::duration(MILLISECOND..=DAY));
     let same_ttl = section.read("same_ttl", report, scalar::boolean);
@@ -89,10 +104,14 @@ pub(super) fn read_door(
     sequence_given |= meant.iter().any(|key| key.starts_with("sequence"));
 
     let sound = report.error_count() == errors_before;
-    let door = match (parsed_name, &sequence) {
-        (Ok(name), Some(draft)) if sound => Some(Door {
+    let door_sequence = match one_time_file {
+        Some(file) => Some(DoorSequence::OneTime(file)),
+        None => sequence.as_ref().map(|draft| DoorSequence::Fixed(draft.sequence.clone())),
+    };
+    let door = match (parsed_name, door_sequence) {
+        (Ok(name), Some(sequence)) if sound => Some(Door {
             name,
-            sequence: draft.sequence.clone(),
+            sequence,
             seq_timeout: seq_timeout.unwrap_or(Duration::from_secs(10)),
             flags,
             same_ttl: same_ttl.unwrap_or(false),
@@ -109,6 +128,7 @@ pub(super) fn read_door(
         name: name.to_owned(),
         place,
         sequence,
+        one_time,
         sequence_given,
         conditions,
         opens: open_ranges,
@@ -158,6 +178,47 @@ fn read_sequence(entry: &Entry, report: &mut Report) -> Option<DraftSequence> {
     };
     let steps = items.iter().map(|node| (node.place, ports::step(node))).collect();
     assemble(entry.node.place, steps, report)
+}
+
+/// knockd's file. Appends what is not used in it.
+fn read_one_time_file(
+    entry: &Entry,
+    door: &str,
+    sources: &mut Sources,
+    drafts: &mut Vec<DraftSequence>,
+    report: &mut Report,
+) -> Option<OneTimeFile> {
+    let path = section::read_entry(entry, report, |node| {
+        scalar::text(node, "the path of a file", "\"/etc/knock/ssh.sequences\"")
+    })?;
+    let path = sources.resolve_path(entry.place.source, path);
+    let source = match sources.add_changing_file(&path, report) {
+        Ok(source) => source,
+        Err(error) => {
+            let message = format!("{}: {}: {}", entry.key, path.display(), error.message);
+            report.error(entry.node.fault(message, error.help));
+            return None;
+        }
+    };
+    let mut unused = Vec::new();
+    for Line { offset, sequence } in one_time::lines(sources.text(source), door) {
+        match sequence {
+            Ok(one_time) => {
+                let place = Place::at(source, offset);
+                let steps = one_time.sequence.steps().iter().map(|_| place).collect();
+                drafts.push(DraftSequence { place, steps, sequence: one_time.sequence.clone() });
+                unused.push(one_time);
+            }
+            Err(LineError::Step { offset, number, error }) => {
+                let fault = Fault::new(Place::at(source, offset), error.to_string(), error.help());
+                report.error(fault.of(&format!("step {number}")));
+            }
+            Err(LineError::Sequence(error)) => {
+                report.error(Fault::new(Place::at(source, offset), error.to_string(), error.help()));
+            }
+        }
+    }
+    Some(OneTimeFile { path, unused })
 }
 
 /// The file holds the steps alone, in knockd's notation.

@@ -17,6 +17,7 @@ pub mod flags;
 mod forwarded;
 mod include;
 pub mod limits;
+mod one_time;
 pub mod ports;
 pub mod protocols;
 mod report;
@@ -37,10 +38,11 @@ use std::path::{Path, PathBuf};
 pub use command::{CommandLine, DoorCommands, PerFamily};
 pub use destination::Destination;
 pub use diagnostic::{ConfigErrors, Diagnostic, Position};
-pub use door::{Door, DoorName, OpenFor, Opens};
+pub use door::{Door, DoorName, DoorSequence, OpenFor, Opens};
 pub use filter::{Established, Filter, Interface, Mode, Trusted};
 pub use forwarded::closed_for_others;
 pub use limits::{Limits, Log, Timeouts};
+pub use one_time::{OneTimeFile, OneTimeSequence};
 pub use protocols::IpProtocol;
 pub use sequence::Sequence;
 pub use warn::warn_listeners;
@@ -138,7 +140,7 @@ fn read(
         files: sources.files(),
         sequence_locations: doors
             .iter()
-            .map(|draft| draft.sequence.as_ref().map_or(draft.place, |sequence| sequence.place))
+            .map(|draft| draft.sequences().next().map_or(draft.place, |sequence| sequence.place))
             .map(|place| sources.locate(place))
             .collect(),
         policy_location: sources.locate(policy.unwrap_or(Place::whole(main))),

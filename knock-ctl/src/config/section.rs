@@ -42,29 +42,29 @@ impl<'a> Section<'a> {
         self.kind
     }
 
-    /// Without making the key known.
-    pub(super) fn holds(&self, key: &str) -> bool {
-        self.own.get(key).or_else(|| self.fallback.get(key)).is_some()
-    }
-
     pub(super) fn entry(&mut self, key: &'static str) -> Option<&'a Entry> {
         self.asked.push(key);
         self.own.get(key).or_else(|| self.fallback.get(key))
     }
 
     /// Of two keys that exclude each other, the one that is given: as a pair they fall back together.
-    pub(super) fn either(&mut self, keys: [&'static str; 2], report: &mut Report) -> Option<&'a Entry> {
+    pub(super) fn either<const N: usize>(
+        &mut self,
+        keys: [&'static str; N],
+        report: &mut Report,
+    ) -> Option<&'a Entry> {
         self.asked.extend(keys);
-        [self.own, self.fallback].into_iter().find_map(|table| match keys.map(|key| table.get(key)) {
-            [Some(first), Some(second)] => {
+        [self.own, self.fallback].into_iter().find_map(|table| {
+            let mut given = keys.iter().filter_map(|key| table.get(key));
+            let first = given.next()?;
+            if let Some(second) = given.next() {
                 report.error(Fault::new(
                     first.place.max(second.place),
-                    format!("\"{}\" and \"{}\" are both given", keys[0], keys[1]),
+                    format!("\"{}\" and \"{}\" are both given", first.key, second.key),
                     "keep one of the two",
                 ));
-                Some(first)
             }
-            [first, second] => first.or(second),
+            Some(first)
         })
     }
 

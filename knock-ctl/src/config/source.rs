@@ -75,11 +75,24 @@ impl Sources {
 
     /// Reads a file. Bytes that are not UTF-8 are reported and replaced.
     pub(super) fn add_file(&mut self, path: &Path, report: &mut Report) -> Result<SourceId, Unreadable> {
+        let known = self.list.len();
+        let id = self.add_changing_file(path, report)?;
+        if id.0 == known {
+            self.digest.update(self.list[id.0].text.as_bytes());
+        }
+        Ok(id)
+    }
+
+    /// As [`Sources::add_file`], of a file that changes while it is in use: it does not count for the digest.
+    pub(super) fn add_changing_file(
+        &mut self,
+        path: &Path,
+        report: &mut Report,
+    ) -> Result<SourceId, Unreadable> {
         if let Some(known) = self.list.iter().position(|source| source.path() == Some(path)) {
             return Ok(SourceId(known));
         }
         let (bytes, mode) = read(path).map_err(|error| unreadable(path, &error))?;
-        self.digest.update(&bytes);
         let bad_byte = std::str::from_utf8(&bytes).err().map(|error| error.valid_up_to());
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let base = path.parent().unwrap_or(Path::new("")).to_owned();

@@ -10,6 +10,7 @@ use super::door::Opens;
 use super::draft::{Draft, DraftSequence};
 use super::filter::{DraftFilter, Filter};
 use super::report::{Fault, Located, Report};
+use super::sequence::Sequence;
 use super::source::{Place, SourceId, Sources};
 use super::{Config, Loaded};
 use crate::rules::{Policy, ScannersRule};
@@ -48,11 +49,18 @@ pub(super) fn warn(
     warn_filter(filter, report);
     warn_policy(filter, doors, report);
     for draft in doors {
-        if let Some(sequence) = &draft.sequence {
+        for sequence in draft.sequences() {
             warn_sequence(&draft.name, sequence, report);
             if let Some(scanners) = scanners {
                 warn_held(&draft.name, sequence, scanners, report);
             }
+        }
+        if draft.door.as_ref().is_some_and(|door| door.sequence.next().is_none()) {
+            report.warn(Fault::new(
+                draft.place,
+                format!("door {:?} is shut: all its one-time sequences are used", draft.name),
+                "add lines to its file, each a sequence behind a space",
+            ));
         }
         if let Some(revoked) = draft.revokes.iter().find(|revoked| revoked.value == draft.name) {
             report.warn(Fault::new(
@@ -169,8 +177,9 @@ pub(super) fn warn_closed_nothing(config: &Config, main: SourceId, report: &mut 
 
 /// A file that holds sequences and that others than its owner can read.
 pub(super) fn warn_readable(doors: &[Draft], sources: &Sources, report: &mut Report) {
-    for sequence in doors.iter().filter_map(|door| door.sequence.as_ref()) {
-        let source = sequence.place.source;
+    let secrets: BTreeSet<_> =
+        doors.iter().flat_map(Draft::sequences).map(|sequence| sequence.place.source).collect();
+    for source in secrets {
         let (Some(path), Some(mode)) = (sources.path(source), sources.mode(source)) else { continue };
         if mode & 0o077 != 0 {
             report.warn(Fault::new(
@@ -192,7 +201,7 @@ fn shell_word(path: &str) -> String {
 pub fn warn_listeners(loaded: &Loaded, listening: &dyn Fn(Port) -> bool) -> Vec<Diagnostic> {
     let mut warnings = Vec::new();
     for (door, location) in loaded.config.doors.iter().zip(&loaded.sequence_locations) {
-        for (index, &step) in door.sequence.steps().iter().enumerate() {
+        for (index, &step) in door.sequence.next().into_iter().flat_map(Sequence::steps).enumerate() {
             if listening(step) {
                 warnings.push(Diagnostic {
                     file: location.file.clone(),

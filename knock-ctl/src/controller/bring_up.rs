@@ -10,7 +10,7 @@ use nix::unistd::geteuid;
 
 use super::in_force::{InForce, Prepared, rule_set};
 use super::waiting::{Before, Change};
-use super::{Options, connections, interfaces, lockout, waiting};
+use super::{Options, connections, interfaces, lockout, one_time, waiting};
 use crate::config::{self, Loaded};
 use crate::datapath::{self, Maps, Pins, Program, Unconfirmed, Variant, bpffs};
 use crate::interface::{self, InterfaceFacts, InterfaceName};
@@ -69,6 +69,7 @@ pub(super) fn bring_up(loaded: Loaded, names: &[InterfaceName], options: &Option
     let unfiltered: Vec<u32> =
         facts.iter().map(|(_, facts)| facts.index).filter(|&index| !pins.link(index).exists()).collect();
     let mut earlier = if exist { Some(Maps::open(&pins)?) } else { None };
+    let loaded = if one_time::settle(earlier.as_ref())? { options.load()? } else { loaded };
     if !options.yes {
         let change = lockout::Change {
             rules: &rule_set(&loaded.config)?,

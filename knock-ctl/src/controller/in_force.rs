@@ -1,13 +1,13 @@
 //! One configuration: on its way into force, and what its controller keeps of it then.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use anyhow::{Result, anyhow};
 use knock_common::address::Address;
-use knock_common::rules::Rules;
+use knock_common::rules::{DoorId, Rules, SequenceId};
 
 use super::connections::{self, ClosedPorts, Imported};
-use super::notice;
+use super::{notice, one_time};
 use crate::config::{Config, Destination, Loaded};
 use crate::datapath::{Maps, TableSizes, Unconfirmed};
 use crate::interface::{self, InterfaceName};
@@ -31,6 +31,9 @@ pub(super) struct InForce {
     pub(super) rules: Rules,
     /// Those that the configuration or the command line names, with their indices.
     pub(super) interfaces: BTreeMap<InterfaceName, u32>,
+    /// The one-time sequences in the kernel, and their doors.
+    pub(super) one_time: HashMap<SequenceId, DoorId>,
+    state: RunState,
 }
 
 impl InForce {
@@ -48,15 +51,24 @@ impl Prepared {
     /// `previous`: the states that attempts may be in.
     pub(super) fn new(loaded: Loaded, previous: &PreviousStates) -> Result<Self> {
         let rules = rule_set(&loaded.config)?;
+        let state = run_state(&loaded, &rules);
+        Self::of(loaded.config, rules, state, previous)
+    }
+
+    /// What is in force, with the one-time sequences that are next now.
+    pub(super) fn again(in_force: &InForce, previous: &PreviousStates) -> Result<Self> {
+        let rules = rule_set(&in_force.config)?;
+        let mut state = in_force.state.clone();
+        for (door, rule) in state.doors.iter_mut().zip(&rules.doors) {
+            door.steps = rule.next_steps().len();
+        }
+        Self::of(in_force.config.clone(), rules, state, previous)
+    }
+
+    fn of(config: Config, rules: RuleSet, state: RunState, previous: &PreviousStates) -> Result<Self> {
         let compiled =
-            compile(&rules, previous).map_err(|error| anyhow!("{}: {error}", loaded.path.display()))?;
-        Ok(Self {
-            closed: ClosedPorts::of(&compiled),
-            state: run_state(&loaded, &rules),
-            config: loaded.config,
-            rules,
-            compiled,
-        })
+            compile(&rules, previous).map_err(|error| anyhow!("{}: {error}", state.config.path.display()))?;
+        Ok(Self { closed: ClosedPorts::of(&compiled), config, rules, compiled, state })
     }
 
     pub(super) fn table_sizes(&self) -> Result<TableSizes> {
@@ -74,11 +86,13 @@ impl Prepared {
         unconfirmed: Option<Unconfirmed>,
     ) -> Result<(InForce, Imported)> {
         let imported = connections::import(maps, &self.closed, &self.compiled.rules)?;
+        one_time::note_preloaded(maps, &self.config, &self.rules)?;
         self.state.config.loaded_at = notice::now();
         self.state.save(directory, maps.idle_slot()?)?;
         maps.put_into_force_until(&self.compiled, unconfirmed)?;
-        let Self { config, closed, compiled, .. } = self;
-        Ok((InForce { config, closed, rules: compiled.rules, interfaces: BTreeMap::new() }, imported))
+        let Self { config, closed, compiled, state, .. } = self;
+        let (rules, one_time) = (compiled.rules, compiled.one_time.into_iter().collect());
+        Ok((InForce { config, closed, rules, interfaces: BTreeMap::new(), one_time, state }, imported))
     }
 }
 
@@ -109,7 +123,7 @@ fn run_state(loaded: &Loaded, rules: &RuleSet) -> RunState {
             .map(|(id, door)| DoorState {
                 name: door.name.clone(),
                 id,
-                steps: door.steps.len(),
+                steps: door.next_steps().len(),
                 opens: door.opens.names(),
                 open_for_ms: door.open_for.map(|open_for| open_for.as_millis() as u64),
                 connections: door.connections,

@@ -13,6 +13,7 @@ mod interfaces;
 mod kernel;
 mod lockout;
 mod notice;
+mod one_time;
 mod openings;
 mod perf;
 mod protocols;
@@ -84,7 +85,7 @@ pub fn run(options: Options) -> Result<ExitCode> {
 
 /// Takes the filter off without a controller. No names: everywhere.
 pub fn detach_alone(names: &[String]) -> Result<Vec<String>> {
-    use crate::datapath::{Pins, detach};
+    use crate::datapath::{Maps, Pins, detach};
 
     let pins = Pins::of_this_namespace()?;
     if !pins.exist() {
@@ -97,6 +98,12 @@ pub fn detach_alone(names: &[String]) -> Result<Vec<String>> {
         taken_off.push(interfaces::name_of(index));
     }
     if pins.linked_interfaces().is_empty() {
+        if let Err(error) =
+            Maps::open(&pins).map_err(Into::into).and_then(|maps| one_time::settle_for_good(&maps))
+        {
+            // Then those in the kernel count as used at the next attach.
+            log::warn!("{error:#}");
+        }
         pins.remove()?;
         RuntimeDirectory::of_this_namespace()?.clear();
     }

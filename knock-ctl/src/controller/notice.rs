@@ -49,6 +49,10 @@ impl Notice {
         Self { address: Some(address), ..self }
     }
 
+    pub fn door(self, door: &str) -> Self {
+        Self { door: Some(door.to_owned()), ..self }
+    }
+
     pub fn stage(self, stage: u32) -> Self {
         Self { stage: Some(stage), ..self }
     }

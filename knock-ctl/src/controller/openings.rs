@@ -32,6 +32,7 @@ impl Watch {
             // Nothing has begun yet, and what is to begin is in the journal: read again, it is known.
             batch.position.save(&self.directory)?;
             self.position = batch.position;
+            self.follow_one_time()?;
         }
         Ok(())
     }

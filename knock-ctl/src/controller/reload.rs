@@ -72,6 +72,9 @@ impl Watch {
         if !options.dry_run {
             waiting::refuse_while_waiting(&self.maps)?;
         }
+        // So that what is used by now is marked in its file.
+        self.read_completions()?;
+        self.follow_one_time()?;
         let loaded = self.options.load().map_err(Refusal::Rejected)?;
         let mut warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
         let names = interfaces::named(&self.options.interfaces, &loaded.config.filter)?;

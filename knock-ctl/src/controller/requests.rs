@@ -4,6 +4,7 @@ use anyhow::Result;
 use tokio::sync::oneshot;
 
 use super::interfaces::{indices, name_of};
+use super::one_time;
 use super::socket::{Pending, Reply, Report, Request};
 use super::watch::{RECONCILE_EVERY, Watch};
 use crate::datapath::detach;
@@ -58,6 +59,8 @@ impl Watch {
         for (source, door) in self.doors.all() {
             self.doors.close(source, door, "close");
         }
+        self.follow_one_time()?;
+        one_time::settle_for_good(&self.maps)?;
         self.pins.remove()?;
         self.directory.clear();
         Ok(())

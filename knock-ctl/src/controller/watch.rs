@@ -1,12 +1,13 @@
 //! The controller's loop: it notices what the kernel program has done, and does what is due.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use knock_common::event::{Event, EventKind};
-use knock_common::rules::steps_taken;
+use knock_common::rules::{SequenceId, steps_taken};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{broadcast, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -55,6 +56,8 @@ pub(super) struct Watch {
     pub(super) position: Position,
     /// The change of rules that waits to be confirmed.
     pub(super) change: Option<Change>,
+    /// Used one-time sequences that the rules in force name no more, but those before them do.
+    pub(super) retired: BTreeSet<SequenceId>,
     notices: broadcast::Sender<Notice>,
     protocols: SeenProtocols,
     pub(super) looks: u64,
@@ -83,7 +86,7 @@ pub(super) async fn watch(options: Options, attached: Attached) -> Result<ExitCo
     let namespace = NetworkNamespace::current().context("this network namespace")?;
     // The journal of the first namespace outlives that, with its machine or container.
     let cookie = namespace.cookie().filter(|_| !namespace.is_first());
-    let (journal, left_open) = Journal::open(&journal_path(&namespace), cookie)?;
+    let (journal, left_open) = Journal::open(&beside_journal(&namespace, "journal"), cookie)?;
     let (runner, mut outcomes) = CommandRunner::new(command_limits(&in_force.config));
     let mut doors = Doors::new(&in_force.config, journal, runner);
     doors.resume(left_open, change.is_some());
@@ -104,6 +107,7 @@ pub(super) async fn watch(options: Options, attached: Attached) -> Result<ExitCo
         doors,
         position,
         change,
+        retired: BTreeSet::new(),
         notices,
         protocols: SeenProtocols::default(),
         looks: 0,
@@ -182,10 +186,9 @@ pub(super) async fn watch(options: Options, attached: Attached) -> Result<ExitCo
     Ok(exit_code)
 }
 
-/// One journal for each network namespace; the plain name is that of the namespace the machine came up with.
-fn journal_path(namespace: &NetworkNamespace) -> PathBuf {
-    let name =
-        if namespace.is_first() { "journal".to_owned() } else { format!("journal-{}", namespace.name()) };
+/// One file of a kind for each network namespace; the plain name is that of the namespace the machine came up with.
+pub(super) fn beside_journal(namespace: &NetworkNamespace, kind: &str) -> PathBuf {
+    let name = if namespace.is_first() { kind.to_owned() } else { format!("{kind}-{}", namespace.name()) };
     PathBuf::from("/var/lib/knock").join(name)
 }
 
@@ -204,6 +207,7 @@ impl Watch {
         self.protocols.look(&self.maps)?;
         self.read_completions()?;
         if self.looks.is_multiple_of(RECONCILE_EVERY) {
+            self.follow_one_time()?;
             self.reconcile()?;
             self.follow_addresses()?;
         }
@@ -245,7 +249,8 @@ impl Watch {
     fn notice_in_passing(&self, event: &Event) {
         match EventKind::from_number(event.kind) {
             Some(EventKind::Stage) => {
-                let (name, stage) = (self.doors.name(event.door), steps_taken(event.detail));
+                let door = self.in_force.one_time.get(&event.door).unwrap_or(&event.door);
+                let (name, stage) = (self.doors.name(*door), steps_taken(event.detail));
                 log::info!("{}: {name}: Stage {stage}", event.source);
                 self.tell(Notice::of("stage", event.source.to_ip(), &name).stage(stage));
             }

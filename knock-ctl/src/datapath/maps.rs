@@ -15,7 +15,7 @@ use knock_common::port::Protocol;
 use knock_common::reason::REASON_SLOTS;
 use knock_common::rules::{
     Control, Door, DoorId, DoorKey, Edge, EdgeKey, Hit, HitKey, OccurrenceKey, PORT_ENTRIES, RelationKey,
-    Rules, State, StateKey, TargetKey, TrustedKey, listener_bit,
+    Rules, SequenceId, State, StateKey, TargetKey, TrustedKey, listener_bit,
 };
 use knock_common::scanner::Scan;
 use knock_common::search::Search;
@@ -46,6 +46,7 @@ pub struct Maps {
     flows: MappedArray<FlowSet<AtomicU64>>,
     pub(super) outgoing: MappedArray<FlowSet<AtomicU64>>,
     pub(super) destinations: Hash<TargetKey, u32>,
+    pub(super) used: HashMap<MapData, SequenceId, u32>,
     pub(super) scans: Hash<Address, Shared<Scan>>,
     pub(super) protocols: PerCpuArray<MapData, Shared<[u64; 256]>>,
     pub(super) grants: Hash<Address, Shared<SourceGrants>>,
@@ -144,6 +145,7 @@ impl Maps {
             flows,
             outgoing,
             destinations: typed!("DESTINATIONS"),
+            used: typed!("USED"),
             protocols: typed!("PROTOCOLS"),
             scans: scans.try_into().map_err(DatapathError::map("SCANS"))?,
             grants: grants.try_into().map_err(DatapathError::map("GRANTS"))?,

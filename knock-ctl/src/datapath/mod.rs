@@ -12,6 +12,7 @@ mod map_cost;
 mod mapped;
 mod maps;
 mod object;
+mod one_time;
 mod pins;
 mod pod;
 mod program;

@@ -35,6 +35,7 @@ const PINNED_MAPS: &[&str] = &[
     "LISTENERS",
     "ATTEMPTS",
     "TAKEN",
+    "USED",
     "FLOWS",
     "OUTGOING",
     "SCANS",

@@ -10,7 +10,7 @@ use knock_common::grant::SourceGrants;
 use knock_common::reason::REASON_SLOTS;
 use knock_common::rules::{
     Door, DoorId, DoorKey, Edge, EdgeKey, Hit, HitKey, LISTENER_WORDS, OccurrenceKey, Occurrences,
-    PORT_ENTRIES, PortPair, RelationKey, RuleOption, State, StateKey, TargetKey,
+    PORT_ENTRIES, PortPair, RelationKey, RuleOption, SequenceId, State, StateKey, TargetKey, USED_SEQUENCES,
 };
 use knock_common::scanner::{Scan, ScannedKey};
 use knock_common::tables::TakenKey;
@@ -85,6 +85,7 @@ impl TableSizes {
             + cost.hash(self.connections, size_of::<ConnectionsKey>(), size_of::<Connections>())
             + cost.hash(LOCKS, size_of::<ConnectionsKey>(), 8)
             + cost.hash(self.taken, size_of::<TakenKey>(), 4)
+            + cost.hash(USED_SEQUENCES, size_of::<SequenceId>(), 4)
             + cost.array(self.cpus * RING_EVENTS, size_of::<Event>())
             + cost.per_cpu_array(DROP_ENTRIES, size_of::<DropRecord>())
             + cost.per_cpu_array(1, size_of::<[u64; 256]>())

@@ -160,11 +160,11 @@ impl Journal {
     }
 }
 
-fn directory_of(path: &Path) -> &Path {
+pub(super) fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-fn secure_directory(directory: &Path) -> Result<(), JournalError> {
+pub(super) fn secure_directory(directory: &Path) -> Result<(), JournalError> {
     let in_path = |source| JournalError::File { path: directory.to_owned(), source };
     DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(directory).map_err(in_path)?;
     let metadata = fs::metadata(directory).map_err(in_path)?;

@@ -15,6 +15,7 @@
 //! The file has one JSON object a line. What follows the last newline was never acknowledged to anybody and is dropped.
 
 mod file;
+mod preloaded;
 mod record;
 mod replay;
 
@@ -22,4 +23,5 @@ mod replay;
 mod tests;
 
 pub use file::{Journal, JournalError};
+pub use preloaded::{Preloaded, PreloadedDoor};
 pub use record::{OpenDoor, Opening, Record, StopDue};

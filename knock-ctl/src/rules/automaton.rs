@@ -26,6 +26,8 @@ pub enum CompileError {
         "the doors {first} and {second} can be completed by the same knocks; change one of their sequences"
     )]
     SameSequence { first: String, second: String },
+    #[error("by chance the door {door} can't be told from another; give it another name")]
+    SameIdentity { door: String },
     #[error("the doors' sequences make more than {} states of {step} steps; use fewer doors", LEVEL_MAX)]
     TooManyStates { step: usize },
     #[error(
@@ -220,7 +222,7 @@ impl Builder<'_> {
         if doors.len() != all {
             for &door in doors {
                 hash.update([0]);
-                hash.update(self.doors[door as usize].name.as_bytes());
+                hash.update(self.ids[door as usize].to_be_bytes());
             }
         }
         let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(hash.finalize());

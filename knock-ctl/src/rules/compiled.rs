@@ -1,12 +1,12 @@
 //! A whole set of rules, ready to be written into maps.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use knock_common::address::Address;
 use knock_common::port::{Port, Protocol};
 use knock_common::rules::{
     Door, DoorId, DoorKey, Edge, EdgeKey, Hit, HitKey, OccurrenceKey, Occurrences, PortEntry, Relation,
-    RelationKey, RuleOption, Rules, Scanners, State, StateKey, Trust,
+    RelationKey, RuleOption, Rules, Scanners, SequenceId, State, StateKey, Trust,
 };
 
 use super::automaton::{Automaton, CompileError, PreviousStates, automaton, milliseconds};
@@ -31,6 +31,8 @@ pub struct Compiled {
     /// Length in bits (with the 32 of the slot), address, trust.
     pub trusted: Vec<(u32, [u8; 16], Trust)>,
     pub names: HashMap<DoorId, String>,
+    /// One-time sequences and their doors.
+    pub one_time: Vec<(SequenceId, DoorId)>,
 }
 
 impl Compiled {
@@ -58,7 +60,12 @@ impl Compiled {
 /// Compiles `set`. States that `previous` knows keep their numbers.
 pub fn compile(set: &RuleSet, previous: &PreviousStates) -> Result<Compiled, CompileError> {
     let ids = door_ids(set.doors.iter().map(|door| door.name.as_str()));
-    let automaton = automaton(&set.doors, &ids, previous)?;
+    let (paths, path_ids): (Vec<DoorRule>, Vec<u32>) =
+        set.doors.iter().zip(&ids).flat_map(|(door, &id)| door.paths(id)).unzip();
+    if let Some(door) = ambiguous(&set.doors, &ids) {
+        return Err(CompileError::SameIdentity { door });
+    }
+    let automaton = automaton(&paths, &path_ids, previous)?;
     // Limited trusts are numbered apart from doors: their relations are of another kind.
     let trust = trust_table(&set.trusted, 1);
     let (ports, relations) = ports_and_relations(set, &ids, &automaton, &trust)?;
@@ -70,17 +77,18 @@ pub fn compile(set: &RuleSet, previous: &PreviousStates) -> Result<Compiled, Com
         edges: automaton.edges,
         states: automaton.states,
         occurrences: automaton.occurrences,
-        doors: ids
-            .iter()
-            .zip(&set.doors)
-            .map(|(&id, door)| (DoorKey { slot: 0, door: id }, effect(door)))
-            .collect(),
+        doors: ids.iter().zip(&set.doors).flat_map(|(&id, door)| effects(door, id)).collect(),
         targets: automaton.targets,
         destinations: set.destinations.iter().flatten().map(|&address| address.into()).collect(),
         trusted: trust
             .prefixes
             .into_iter()
             .map(|prefix| (prefix.length, prefix.address, prefix.trust))
+            .collect(),
+        one_time: ids
+            .iter()
+            .zip(&set.doors)
+            .flat_map(|(&id, door)| door.one_time.iter().flatten().map(move |sequence| (sequence.id, id)))
             .collect(),
         names: ids.into_iter().zip(set.doors.iter().map(|door| door.name.clone())).collect(),
     })
@@ -121,6 +129,26 @@ fn rules(set: &RuleSet, automaton: &Automaton) -> Rules {
     rules
 }
 
+/// A door whose identity, or that of one of its one-time sequences, is something else's too: they are hashes.
+fn ambiguous(doors: &[DoorRule], ids: &[DoorId]) -> Option<String> {
+    let mut taken: HashSet<u32> = ids.iter().copied().collect();
+    let mut sequences =
+        doors.iter().flat_map(|door| door.one_time.iter().flatten().map(move |one| (door, one.id)));
+    sequences.find(|(_, id)| !taken.insert(*id)).map(|(door, _)| door.name.clone())
+}
+
+/// Of the door and its one-time sequences.
+fn effects(door: &DoorRule, id: DoorId) -> Vec<(DoorKey, Door)> {
+    let own = effect(door);
+    let mut effects = vec![(DoorKey { slot: 0, door: id }, own)];
+    let mut after = 0;
+    for sequence in door.one_time.iter().flatten() {
+        effects.push((DoorKey { slot: 0, door: sequence.id }, Door { one_time_of: id, after, ..own }));
+        after = sequence.id;
+    }
+    effects
+}
+
 fn effect(door: &DoorRule) -> Door {
     Door {
         open_for: door
@@ -129,6 +157,8 @@ fn effect(door: &DoorRule) -> Door {
         connections: door.connections,
         grants: u16::from(!door.opens.is_nothing() && !door.approved),
         revokes: u16::from(!door.revokes.is_empty()),
+        one_time_of: 0,
+        after: 0,
     }
 }
 
@@ -163,7 +193,7 @@ fn ports_and_relations(
             table.mark(range, PortEntry::PROTECTED | PortEntry::CLOSED | PortEntry::OPENED);
             table.hold(range, holders.len() as u32);
         }
-        for step in &door.steps {
+        for step in door.paths(id).iter().flat_map(|(path, _)| &path.steps) {
             table.mark_port(*step, PortEntry::KNOCK);
         }
         holders.push(Holder::Door(id));

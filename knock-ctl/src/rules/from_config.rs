@@ -5,8 +5,10 @@ use std::net::IpAddr;
 
 use knock_common::port::PortRange;
 
-use super::{DoorRule, Opens, RuleSet, TrustRule};
-use crate::config::{self, Config, Destination, Established, IpProtocol, OpenFor};
+use super::{DoorRule, OneTimeRule, Opens, RuleSet, TrustRule};
+use crate::config::{
+    self, Config, Destination, DoorSequence, Established, IpProtocol, OneTimeFile, OneTimeSequence, OpenFor,
+};
 
 impl RuleSet {
     /// `local` is what `destinations = ["local"]` stands for.
@@ -42,7 +44,14 @@ impl From<&config::Door> for DoorRule {
     fn from(door: &config::Door) -> Self {
         Self {
             name: door.name.to_string(),
-            steps: door.sequence.steps().to_vec(),
+            steps: match &door.sequence {
+                DoorSequence::Fixed(sequence) => sequence.steps().to_vec(),
+                DoorSequence::OneTime(_) => Vec::new(),
+            },
+            one_time: match &door.sequence {
+                DoorSequence::Fixed(_) => None,
+                DoorSequence::OneTime(file) => Some(preloaded(file)),
+            },
             seq_timeout: door.seq_timeout,
             flags: door.flags,
             same_ttl: door.same_ttl,
@@ -57,6 +66,24 @@ impl From<&config::Door> for DoorRule {
             revokes: door.revokes.iter().map(ToString::to_string).collect(),
         }
     }
+}
+
+/// So many one-time sequences of a door are in the kernel at once: they can be used while no controller runs, and after a crash
+/// of the machine they count as used.
+const PRELOADED: usize = 4;
+
+/// The next ones, up to one that could not be told from those before it.
+fn preloaded(file: &OneTimeFile) -> Vec<OneTimeRule> {
+    let mut next: Vec<OneTimeRule> = Vec::new();
+    for OneTimeSequence { id, sequence } in file.unused.iter().take(PRELOADED) {
+        let steps = sequence.steps();
+        let begins = |rule: &OneTimeRule| rule.steps.starts_with(steps) || steps.starts_with(&rule.steps);
+        if next.iter().any(begins) {
+            break;
+        }
+        next.push(OneTimeRule { id: *id, steps: steps.to_vec() });
+    }
+    next
 }
 
 /// Each once; `None`: all.

@@ -20,7 +20,7 @@ use knock_common::packet::parse;
 use knock_common::port::Protocol;
 use knock_common::rules::{
     Door, DoorKey, Edge, EdgeKey, Hit, HitKey, OccurrenceKey, Occurrences, PortEntry, RelationKey, Rules,
-    Slot, State, StateKey, Trust, port_index,
+    SequenceId, Slot, State, StateKey, Trust, port_index,
 };
 use knock_common::scanner::{Scan, ScannedKey};
 use knock_common::search::Search;
@@ -46,6 +46,7 @@ pub struct MemoryTables {
     trusted: Vec<(u32, [u8; 16], Trust)>,
     listeners: HashSet<(Protocol, u16)>,
     attempts: Vec<AttemptSet<AtomicU64>>,
+    used: RefCell<HashSet<SequenceId>>,
     taken: RefCell<HashSet<TakenKey>>,
     flows: Vec<FlowSet<AtomicU64>>,
     outgoing: Vec<FlowSet<AtomicU64>>,
@@ -89,6 +90,7 @@ impl MemoryTables {
             trusted: compiled.trusted,
             listeners: HashSet::new(),
             attempts: (0..ATTEMPT_SETS).map(|_| AttemptSet::default()).collect(),
+            used: RefCell::default(),
             taken: RefCell::default(),
             flows: (0..FLOW_SETS).map(|_| FlowSet::default()).collect(),
             outgoing: (0..FLOW_SETS).map(|_| FlowSet::default()).collect(),
@@ -247,6 +249,14 @@ impl Tables for MemoryTables {
 
     fn outgoing_set(&self, set: u32) -> Option<&FlowSet<AtomicU64>> {
         self.outgoing.get(set as usize)
+    }
+
+    fn is_used(&self, sequence: SequenceId) -> bool {
+        self.used.borrow().contains(&sequence)
+    }
+
+    fn use_up(&self, sequence: SequenceId) -> bool {
+        self.used.borrow_mut().insert(sequence)
     }
 
     fn is_destination(&self, address: &Address) -> bool {

@@ -16,6 +16,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use knock_common::flags::FlagsCondition;
 use knock_common::port::{Port, PortRange};
+use knock_common::rules::{DoorId, SequenceId};
 
 pub use automaton::{CompileError, PreviousStates};
 pub use compiled::{Compiled, compile};
@@ -94,8 +95,10 @@ impl Default for RuleSet {
 #[derive(Clone)]
 pub struct DoorRule {
     pub name: String,
-    /// 1 to 32.
+    /// 1 to 32; none where there are one-time sequences.
     pub steps: Vec<Port>,
+    /// The next ones, in their order; `None`: the steps open the door, again and again.
+    pub one_time: Option<Vec<OneTimeRule>>,
     pub seq_timeout: Duration,
     pub flags: FlagsCondition,
     pub same_ttl: bool,
@@ -109,6 +112,37 @@ pub struct DoorRule {
     /// 0: no limit.
     pub connections: u32,
     pub revokes: Vec<String>,
+}
+
+/// A sequence that opens its door once.
+#[derive(Clone)]
+pub struct OneTimeRule {
+    pub id: SequenceId,
+    /// 1 to 32.
+    pub steps: Vec<Port>,
+}
+
+impl DoorRule {
+    /// What opens it next; nothing: its last one-time sequence is used.
+    pub fn next_steps(&self) -> &[Port] {
+        match &self.one_time {
+            None => &self.steps,
+            Some(sequences) => sequences.first().map_or(&[], |sequence| &sequence.steps),
+        }
+    }
+
+    /// Each way through the automaton that opens the door, with what names its end there; `id` is the door's.
+    fn paths(&self, id: DoorId) -> Vec<(Self, u32)> {
+        match &self.one_time {
+            None => vec![(self.clone(), id)],
+            Some(sequences) => sequences
+                .iter()
+                .map(|sequence| {
+                    (Self { steps: sequence.steps.clone(), one_time: None, ..self.clone() }, sequence.id)
+                })
+                .collect(),
+        }
+    }
 }
 
 /// The sequence is a secret.

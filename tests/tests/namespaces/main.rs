@@ -19,6 +19,7 @@ mod forwarded;
 mod kills;
 mod lockout;
 mod no_clue;
+mod one_time;
 mod recipe;
 mod refusals;
 mod reload;

@@ -47,7 +47,7 @@ fn minimal() -> Config {
         },
         doors: vec![Door {
             name: "ssh".parse().unwrap(),
-            sequence: Sequence::new(vec![tcp(31207), udp(5481), tcp(60122)]).unwrap(),
+            sequence: DoorSequence::Fixed(Sequence::new(vec![tcp(31207), udp(5481), tcp(60122)]).unwrap()),
             seq_timeout: seconds(10),
             flags: FlagsCondition::CONNECT,
             same_ttl: false,
@@ -227,7 +227,7 @@ include_public = true
         doors: vec![
             Door {
                 name: "open".parse().unwrap(),
-                sequence: Sequence::new(vec![tcp(1), tcp(2), tcp(3)]).unwrap(),
+                sequence: DoorSequence::Fixed(Sequence::new(vec![tcp(1), tcp(2), tcp(3)]).unwrap()),
                 seq_timeout: seconds(5400),
                 flags: FlagsCondition::ANY,
                 same_ttl: true,
@@ -250,7 +250,7 @@ include_public = true
             },
             Door {
                 name: "close".parse().unwrap(),
-                sequence: Sequence::new(vec![tcp(3), tcp(2), tcp(9)]).unwrap(),
+                sequence: DoorSequence::Fixed(Sequence::new(vec![tcp(3), tcp(2), tcp(9)]).unwrap()),
                 seq_timeout: seconds(10),
                 flags: FlagsCondition::new(TcpFlags::SYN.union(TcpFlags::ACK), TcpFlags::FIN).unwrap(),
                 same_ttl: false,

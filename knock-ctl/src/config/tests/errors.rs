@@ -254,8 +254,6 @@ fn what_this_version_cannot_honour_is_refused_at_its_line() {
     }
     refused_in("log", "file = \"/var/log/knock.log\"", &format!("1: \"file\" is {no}; leave it out"));
     refused("[metrics]\n", &[&format!("1:2: \"metrics\" is {no}; leave it out")]);
-    let text = "[doors.ssh]\none_time_sequences = \"x\"\nopens = [\"22/tcp\"]\n";
-    refused(text, &[&format!("2:1: \"one_time_sequences\" is {no}; leave it out")]);
 }
 
 #[test]

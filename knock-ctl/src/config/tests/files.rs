@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::super::{load, parse};
+use super::super::{DoorSequence, load, parse};
 
 /// Writes files, all with mode 0600.
 fn directory(files: &[(&str, &str)]) -> TempDir {
@@ -46,7 +46,8 @@ fn included_files_join_in_lexical_order() {
     let loaded = load(&path("knock.toml")).unwrap_or_else(|errors| panic!("{errors}"));
     let names: Vec<_> = loaded.config.doors.iter().map(|door| door.name.as_str()).collect();
     assert_eq!(names, ["a", "b"]);
-    let steps: Vec<_> = loaded.config.doors[1].sequence.steps().iter().map(ToString::to_string).collect();
+    let steps: Vec<_> =
+        loaded.config.doors[1].sequence.next().unwrap().steps().iter().map(ToString::to_string).collect();
     assert_eq!(steps, ["4120/tcp", "548/udp", "6012/tcp"]);
     let public: Vec<_> = loaded.config.filter.public.iter().map(ToString::to_string).collect();
     assert_eq!(public, ["80/tcp", "443/tcp"]);
@@ -178,4 +179,49 @@ fn a_readable_secret_is_warned_of_once_with_the_command_to_run() {
         ),
     ];
     assert_eq!(warnings, expected);
+}
+
+#[test]
+fn one_time_sequences_are_read_from_their_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |text: &str| fs::write(directory.path().join("ssh.sequences"), text).unwrap();
+    let load = || {
+        let door = "[doors.ssh]\none_time_sequences = \"ssh.sequences\"\nopens = [\"22/tcp\"]\n";
+        parse(door, "knock.toml", directory.path())
+    };
+    write("# mine\n#31207,5481:udp,60122\n 41207, 5482:udp,60122:tcp\n\n 31208,1:udp,2\n");
+    let loaded = load().unwrap();
+    let DoorSequence::OneTime(file) = &loaded.config.doors[0].sequence else { panic!("one-time") };
+    assert_eq!(file.unused.len(), 2);
+    let steps: Vec<_> = file.unused[0].sequence.steps().iter().map(ToString::to_string).collect();
+    assert_eq!(steps, ["41207/tcp", "5482/udp", "60122/tcp"]);
+
+    let before = loaded.sha256;
+    write("# mine\n#31207,5481:udp,60122\n#41207, 5482:udp,60122:tcp\n\n 31208,1:udp,2\n");
+    assert_eq!(load().unwrap().sha256, before, "to use one is no change of the configuration");
+
+    write("#31207,5481:udp,60122\n");
+    let warnings = load().unwrap().warnings;
+    assert!(warnings.iter().any(|warning| warning.message.contains("all its one-time sequences are used")));
+
+    write(" 31207,5481:udp,60122\n 31207,x,60122\n 1,2,3,\n");
+    let errors: Vec<String> = load().unwrap_err().diagnostics().iter().map(ToString::to_string).collect();
+    assert_eq!(errors.len(), 2, "{errors:?}");
+    assert!(errors[0].contains("ssh.sequences:2:8: step 2: "), "{errors:?}");
+    assert!(errors[1].contains("ssh.sequences:3:8: step 4: "), "{errors:?}");
+}
+
+#[test]
+fn one_time_sequences_keep_to_themselves() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("ssh.sequences"), " 41207,5481,60122\n 31207,5481:udp,60122\n").unwrap();
+    let text = "[filter]\npublic = [\"60122/tcp\"]\n[doors.ssh]\none_time_sequences = \"ssh.sequences\"\nopens = [\"22/tcp\"]\n\
+                [doors.other]\nsequence = [31207, \"5481/udp\"]\nopens = [\"23/tcp\"]\n";
+    let errors = parse(text, "knock.toml", directory.path()).unwrap_err();
+    let errors: Vec<String> = errors.diagnostics().iter().map(ToString::to_string).collect();
+    assert!(errors.iter().any(|error| error.contains("door \"ssh\" could never open")), "{errors:?}");
+    assert!(
+        errors.iter().any(|error| error.contains("step 3 of door \"ssh\" is a public port")),
+        "{errors:?}"
+    );
 }

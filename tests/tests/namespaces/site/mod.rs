@@ -190,7 +190,8 @@ impl Site {
         for path in [self.runtime_directory(), self.pins()] {
             let _ = fs::remove_dir_all(path);
         }
-        for path in [self.journal(), self.journal().with_extension("lock")] {
+        let one_time = PathBuf::from(format!("/var/lib/knock/one-time-net-{}", self.inode));
+        for path in [self.journal(), self.journal().with_extension("lock"), one_time] {
             let _ = fs::remove_file(path);
         }
     }
