@@ -1,12 +1,12 @@
 //! Errors that only doors together, or doors and the filter, can make.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
-use knock_common::port::{PortRange, Protocol};
+use knock_common::port::PortRange;
 
+use super::conflict::{Conflict, conflict};
 use super::door::Door;
-use super::draft::{Conditions, Draft, DraftSequence};
+use super::draft::{Draft, DraftSequence};
 use super::filter::Filter;
 use super::report::{Fault, Report};
 use super::section::nearest;
@@ -88,56 +88,31 @@ fn check_revokes(draft: &Draft, names: &BTreeSet<&str>, report: &mut Report) {
 
 /// Compares with the doors before it in the file. One conflict says enough: to solve it changes the sequence.
 fn check_conflict(draft: &Draft, before: &[Draft], report: &mut Report) {
-    let Some(own) = &draft.sequence else { return };
     for other in before {
-        let Some(others) = &other.sequence else { continue };
-        let (own_steps, other_steps) = (own.sequence.steps(), others.sequence.steps());
-        let shared = own_steps.len().min(other_steps.len());
-        if own_steps[..shared] != other_steps[..shared] || told_apart(draft, other, shared) {
-            continue;
-        }
+        let (Some(own), Some(others)) = (draft.knocks(), other.knocks()) else { continue };
         let apart = "or targets or tcpflags that no packet meets both of";
-        let fault = if own_steps.len() == other_steps.len() {
-            Fault::new(
-                own.place,
+        let (place, message, help) = match conflict(&own, &others) {
+            None => continue,
+            Some(Conflict::SameSequence) => (
+                draft.sequence_place(),
                 format!("doors {:?} and {:?} have the same sequence", other.name, draft.name),
                 format!("give {:?} a sequence of its own, {apart}", draft.name),
-            )
-        } else {
-            let (longer, shorter) = if own_steps.len() > shared { (draft, other) } else { (other, draft) };
-            let place = if own_steps.len() > shared { own.place } else { others.place };
-            Fault::new(
-                place,
-                format!(
-                    "door {:?} could never open: its sequence begins with all of door {:?}",
-                    longer.name, shorter.name
-                ),
-                format!("give it a sequence that begins otherwise, {apart}"),
-            )
+            ),
+            Some(Conflict::BeginsWith { first_is_longer }) => {
+                let (longer, shorter) = if first_is_longer { (draft, other) } else { (other, draft) };
+                (
+                    longer.sequence_place(),
+                    format!(
+                        "door {:?} could never open: its sequence begins with all of door {:?}",
+                        longer.name, shorter.name
+                    ),
+                    format!("give it a sequence that begins otherwise, {apart}"),
+                )
+            }
         };
-        report.error(fault);
+        report.error(Fault::new(place, message, help));
         return;
     }
-}
-
-/// Whether no packet is a knock for both doors at some of the steps they share.
-fn told_apart(draft: &Draft, other: &Draft, shared: usize) -> bool {
-    let (Some(own), Some(others)) = (&draft.conditions, &other.conditions) else {
-        // Faulty conditions are reported already; what they will be is unknown.
-        return true;
-    };
-    let Some(DraftSequence { sequence, .. }) = &draft.sequence else { return true };
-    let has_tcp_step = sequence.steps()[..shared].iter().any(|step| step.protocol == Protocol::Tcp);
-    disjoint(&own.target, &others.target) || (has_tcp_step && flags_exclude(own, others))
-}
-
-fn flags_exclude(one: &Conditions, other: &Conditions) -> bool {
-    one.flags.excludes(other.flags)
-}
-
-/// No target means every address.
-fn disjoint(one: &[IpAddr], other: &[IpAddr]) -> bool {
-    !one.is_empty() && !other.is_empty() && !one.iter().any(|address| other.contains(address))
 }
 
 /// Whether all ports of `inner` are in `outer`.

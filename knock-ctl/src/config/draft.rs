@@ -8,6 +8,7 @@ use knock_common::port::{Port, PortRange};
 
 use super::address;
 use super::command::{self, DoorCommands, PerFamily};
+use super::conflict::Knocks;
 use super::door::{Door, DoorName, OpenFor, Opens};
 use super::flags;
 use super::ports;
@@ -46,6 +47,19 @@ pub(super) struct DraftSequence {
 pub(super) struct Conditions {
     pub(super) flags: FlagsCondition,
     pub(super) target: Vec<IpAddr>,
+}
+
+impl Draft {
+    /// `None` where some of it is faulty, which is reported already: what it will be is unknown.
+    pub(super) fn knocks(&self) -> Option<Knocks<'_>> {
+        let Conditions { flags, target } = self.conditions.as_ref()?;
+        Some(Knocks { sequence: &self.sequence.as_ref()?.sequence, flags: *flags, target })
+    }
+
+    /// The door itself, where it has no sound sequence.
+    pub(super) fn sequence_place(&self) -> Place {
+        self.sequence.as_ref().map_or(self.place, |sequence| sequence.place)
+    }
 }
 
 /// Reads all keys of a door from a section of kind `Door`.
