@@ -11,6 +11,7 @@ mod failure;
 mod filter;
 mod grant;
 mod grants;
+mod import;
 mod notify;
 mod output;
 mod reload;
@@ -48,6 +49,7 @@ enum Command {
     Revoke(revoke::RevokeArguments),
     Drops(drops::DropsArguments),
     Events(events::EventsArguments),
+    Import(import::ImportArguments),
     Knock(KnockArguments),
 }
 
@@ -65,6 +67,7 @@ impl Command {
             Self::Revoke(arguments) => revoke::run(&arguments),
             Self::Drops(arguments) => drops::run(&arguments),
             Self::Events(arguments) => events::run(arguments),
+            Self::Import(arguments) => import::run(&arguments),
             Self::Knock(arguments) => client::run(arguments),
         }
     }
