@@ -3,8 +3,8 @@
 use super::notes::Notes;
 use crate::config::diagnostic::Position;
 
-/// knockd reads up to PATH_MAX - 1 bytes of a line, its end included, and takes the rest for another line.
-const MAX_LINE_BYTES: usize = 4094;
+/// knockd reads PATH_MAX - 1 bytes of a line, and takes the rest for another line.
+const MAX_LINE_BYTES: usize = 4095;
 
 pub(super) struct Section<'a> {
     pub(super) place: Position,

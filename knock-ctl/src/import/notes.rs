@@ -25,8 +25,14 @@ impl Notes {
         self.errors.push(diagnostic);
     }
 
-    pub(super) fn warn(&mut self, position: Position, message: impl Into<String>, help: impl Into<String>) {
-        let diagnostic = self.diagnostic(Some(position), message.into(), help.into());
+    /// As [`Notes::error`].
+    pub(super) fn warn(
+        &mut self,
+        position: impl Into<Option<Position>>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        let diagnostic = self.diagnostic(position.into(), message.into(), help.into());
         self.warnings.push(diagnostic);
     }
 

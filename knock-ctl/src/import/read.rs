@@ -46,7 +46,7 @@ pub(super) fn read(sections: &[Section<'_>], notes: &mut Notes) -> KnockdFile {
         }
     }
     if doors.is_empty() && sections.iter().all(|section| section.name == OPTIONS) {
-        notes.error(None, "no door is in this file", "name a knockd.conf with doors, as in [openSSH]");
+        notes.warn(None, "no door is in this file", "name a knockd.conf with doors, as in [openSSH]");
     }
     KnockdFile { options, doors }
 }
@@ -164,10 +164,11 @@ fn key_and_value<'a>(
             options.syslog.get_or_insert(place);
             None
         }
-        None if OPTION_KEYS.into_iter().chain(DOOR_KEYS).any(|known| known == lower) => {
+        None if OPTION_KEYS.into_iter().chain(DOOR_KEYS).any(|known| known == word(&lower)) => {
+            let key = word(key);
             notes.error(
                 place,
-                format!("{key:?} has no value"),
+                format!("no \"=\" behind {key:?}"),
                 format!("write {key} = and what it is to be"),
             );
             None
@@ -179,8 +180,15 @@ fn key_and_value<'a>(
     }
 }
 
+/// Its first word. What stands behind may be a sequence, which no message tells.
+fn word(key: &str) -> &str {
+    let end = key.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(key.len());
+    if key.starts_with(|c: char| c.is_ascii_digit()) { "" } else { &key[..end] }
+}
+
 fn unknown(directive: &Directive<'_>, section: &Section<'_>, notes: &mut Notes) {
-    let lower = directive.key.to_ascii_lowercase();
+    let key = word(directive.key);
+    let lower = key.to_ascii_lowercase();
     let (own, others): (&[&str], &[&str]) =
         if section.name == OPTIONS { (&OPTION_KEYS, &DOOR_KEYS) } else { (&DOOR_KEYS, &OPTION_KEYS) };
     let help = if others.contains(&lower.as_str()) {
@@ -200,11 +208,11 @@ fn unknown(directive: &Directive<'_>, section: &Section<'_>, notes: &mut Notes) 
             None => format!("known here: {}, {USE_SYSLOG}", own.join(", ")),
         }
     };
-    notes.error(
-        directive.place,
-        format!("unknown key {:?} in [{}]", directive.key, section.name.escape_debug()),
-        help,
-    );
+    let message = match key {
+        "" => format!("a line in [{}] names no key", section.name.escape_debug()),
+        _ => format!("unknown key {key:?} in [{}]", section.name.escape_debug()),
+    };
+    notes.error(directive.place, message, help);
 }
 
 /// Of two lines that say the same, knockd takes the last.

@@ -146,3 +146,63 @@ fn the_flags_that_the_importer_offers_open_it_to_the_stock_client() {
         eventually("the firewall has closed", || rules_for_client(&site) == 0);
     }
 }
+
+/// What knockd and the importer have to agree about: each a whole file.
+const FILES: &[&[u8]] = &[
+    b"",
+    b"[options]\ninterface = a\n",
+    b"sequence = 1\n[a]\nsequence = 5\n",
+    b"[]\n[a]\nsequence = 5\n",
+    b"[a]\nsequence = 5\ncommand\n",
+    b"[options]\nusesyslog = yes\n[a]\nsequence = 5\n",
+    b"[a]\nsequence = 5\nUSESYSLOG\n",
+    b"[a]\nsequence = 5\nlogfile = x\n",
+    b"[options]\nsequence = 5\n[a]\nsequence = 5\n",
+    b"[Options]\nlogfile = /x\n[a]\nsequence = 5\n",
+    b"[a]\ncommand = x\n",
+    b"[a]\nsequence = 5:sctp\n",
+    b"[a]\nsequence = 5:\n",
+    b"[a]\nsequence = 5:udp:x,6 # seven\n",
+    b"[a]\nsequence = 5001, 5003:UDP ,5002 : tcp\n",
+    b"[a]\nsequence = 65536\n",
+    b"[a]\nsequence = 9,8,9,8,9,8,9,8,9,8,9,8,9,8,9,8,9,8,9,8,9,8,9,8,9,8,9,8,9,8,9,8\n",
+    b"[a]\nsequence = 9,8,9,8,9,8,9,8,9,8,9,8,9,8,9,8,9,8,9,8,9,8,9,8,9,8,9,8,9,8,9,8,9\n",
+    b"[a]\nsequence = 5\ntcpflags = syn, ack\n",
+    b"[a]\nsequence = 5\ntcpflags =\n",
+    b"[a]\nsequence = 5\ntcpflags = any\n",
+    b"[a]\nsequence = 5\ntcpflags = syn,!syn,!ACK\n",
+    b"[my door]\nsequence = 5\n[ ]\nsequence = 6\n[my door]\nsequence = 7\n",
+    b"[a]\nsequence = 5\nsequence = 6,7\n",
+    b"[a]\nsequence = 5\nseq_timeout = 5s\ncmd_timeout = 0\nTimeOut = 7\n",
+    b"#\xe9\r\n \x0b# indented\r\n\t[a]\x0c\r\n  sequence=5\r\nCommand\t=\t a  b \r\n\n",
+    b"[a]\nsequence = 5\n; another kind of comment\n",
+    b"[a]\nsequence = 5\ncommand = x # y = z",
+];
+
+#[test]
+fn files_are_taken_and_refused_as_by_knockd() {
+    if !privileged() {
+        return;
+    }
+    let site = Site::new("");
+    let long =
+        |length: usize| [b"[a]\nsequence = 5\ncommand = ", vec![b'x'; length].as_slice(), b"\n"].concat();
+    let path = site.file("knockd.conf");
+    for file in FILES.iter().map(|file| file.to_vec()).chain([4084, 4085, 4086, 8000].map(long)) {
+        fs::write(&path, &file).unwrap();
+        let words = ["knockd", "-i", "no-such-link", "-c", text(&path)];
+        let knockd = site.lab.run_in(Machine::Server, &words).unwrap();
+        // It goes on to the interface, which is not there, or tells how to call it.
+        let is_taken = !String::from_utf8_lossy(&knockd.stdout).contains("usage:");
+        let told = String::from_utf8_lossy(&knockd.stderr).contains("could not open no-such-link");
+        assert_eq!(is_taken, told, "{knockd:?}");
+        let ours = site.knock_ctl(&["import", text(&path)]);
+        assert_eq!(
+            ours.status.success(),
+            is_taken,
+            "{} bytes: {}",
+            file.len(),
+            file[..file.len().min(80)].escape_ascii()
+        );
+    }
+}

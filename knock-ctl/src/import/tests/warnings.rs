@@ -15,6 +15,15 @@ fn a_plain_file_is_not_warned_of() {
 }
 
 #[test]
+fn a_file_without_doors_is_one_all_the_same() {
+    for text in ["", "# nothing\n", "[options]\nInterface = wan0\n"] {
+        let help = "name a knockd.conf with doors, as in [openSSH]";
+        assert_eq!(warnings_of(text), [format!("knockd.conf: no door is in this file; {help}")]);
+        assert_eq!(meant(text).doors, []);
+    }
+}
+
+#[test]
 fn names_that_no_door_of_ours_can_have() {
     let text = format!(
         "[my door]\n{DOOR}[a.b]\nsequence = 1\n[a.b]\nsequence = 2\n[é]\nsequence = 3\n[ ]\nsequence = 4\n[my-door]\nsequence = 6\n"
