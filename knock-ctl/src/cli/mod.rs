@@ -9,6 +9,7 @@ mod drops;
 mod events;
 mod failure;
 mod filter;
+mod generate;
 mod grant;
 mod grants;
 mod import;
@@ -50,6 +51,7 @@ enum Command {
     Drops(drops::DropsArguments),
     Events(events::EventsArguments),
     Import(import::ImportArguments),
+    Generate(generate::GenerateArguments),
     Knock(KnockArguments),
 }
 
@@ -68,6 +70,7 @@ impl Command {
             Self::Drops(arguments) => drops::run(&arguments),
             Self::Events(arguments) => events::run(arguments),
             Self::Import(arguments) => import::run(&arguments),
+            Self::Generate(arguments) => generate::run(&arguments),
             Self::Knock(arguments) => client::run(arguments),
         }
     }

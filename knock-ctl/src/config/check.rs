@@ -27,7 +27,7 @@ fn check_purpose(draft: &Draft, report: &mut Report) {
         report.error(Fault::new(
             *place,
             format!("door {name:?} has no sequence"),
-            "write sequence = [...]; \"shuf -n 3 -i 1024-65535\" prints random ports",
+            "write sequence = [...]; \"knock-ctl generate 22/tcp\" prints random ports",
         ));
     }
     if draft.door.as_ref().is_some_and(does_nothing) {

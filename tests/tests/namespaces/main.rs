@@ -15,6 +15,7 @@ mod exceptions;
 mod floods;
 mod forgery;
 mod forwarded;
+mod generate;
 mod import;
 mod lockout;
 mod no_clue;
