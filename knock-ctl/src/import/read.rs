@@ -77,7 +77,6 @@ fn read_options(section: &Section<'_>, options: &mut Options, notes: &mut Notes)
 
 fn read_door(section: &Section<'_>, options: &mut Options, notes: &mut Notes) -> Option<KnockdDoor> {
     let (mut sequence, mut one_time) = (None, None);
-    let mut sequence_given = false;
     let (mut seq_timeout, mut flags, mut target) = (None, None::<At<FlagsCondition>>, None);
     let mut commands = Commands::default();
     for directive in &section.directives {
@@ -85,13 +84,11 @@ fn read_door(section: &Section<'_>, options: &mut Options, notes: &mut Notes) ->
         let key = key.as_str();
         match key {
             "sequence" => {
-                sequence_given = true;
                 if let Some(value) = sequence::read(&line, notes) {
                     replace(&mut sequence, At { place: line.place, value }, key, notes);
                 }
             }
             "one_time_sequences" => {
-                sequence_given = true;
                 replace(&mut one_time, text(&line), key, notes);
             }
             "seq_timeout" | "timeout" => {
@@ -119,8 +116,8 @@ fn read_door(section: &Section<'_>, options: &mut Options, notes: &mut Notes) ->
             _ => unknown(directive, section, notes),
         }
     }
-    // One without a name is reported already.
-    if !sequence_given && !section.name.is_empty() {
+    // A section without a name is reported already, and so is a line that is no more than meant.
+    if !section.directives.iter().any(means_sequence) && !section.name.is_empty() {
         let message = format!("door {:?} has no sequence", section.name);
         notes.error(section.place, message, "write sequence = and its ports, as in 31207,5481:udp,60122");
     }
@@ -178,6 +175,11 @@ fn key_and_value<'a>(
             None
         }
     }
+}
+
+fn means_sequence(directive: &Directive<'_>) -> bool {
+    let meant = nearest(word(directive.key), DOOR_KEYS.into_iter());
+    meant.is_some_and(|key| ["sequence", "one_time_sequences"].contains(&key))
 }
 
 /// Its first word. What stands behind may be a sequence, which no message tells.

@@ -58,12 +58,10 @@ fn no_message_tells_a_sequence() {
     refused(
         "[a]\nSequence 7001,8002\n[b]\n7001,8002\n[c]\nsequences: 7001\n",
         &[
-            &format!("1:1: door \"a\" has no sequence; {key}"),
             "2:1: no \"=\" behind \"Sequence\"; write Sequence = and what it is to be",
             &format!("3:1: door \"b\" has no sequence; {key}"),
             "4:1: a line in [b] names no key; known here: sequence, one_time_sequences, seq_timeout, timeout, tcpflags, target, \
              start_command, command, stop_command, cmd_timeout, start_command_6, command_6, stop_command_6, usesyslog",
-            &format!("5:1: door \"c\" has no sequence; {key}"),
             "6:1: unknown key \"sequences\" in [c]; did you mean \"sequence\"?",
         ],
     );
