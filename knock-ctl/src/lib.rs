@@ -7,6 +7,8 @@ pub mod commands;
 pub mod config;
 pub mod controller;
 pub mod datapath;
+pub mod generate;
+pub mod import;
 pub mod interface;
 pub mod journal;
 pub mod namespace;

@@ -9,8 +9,10 @@ mod drops;
 mod events;
 mod failure;
 mod filter;
+mod generate;
 mod grant;
 mod grants;
+mod import;
 mod notify;
 mod output;
 mod reload;
@@ -48,6 +50,8 @@ enum Command {
     Revoke(revoke::RevokeArguments),
     Drops(drops::DropsArguments),
     Events(events::EventsArguments),
+    Import(import::ImportArguments),
+    Generate(generate::GenerateArguments),
     Knock(KnockArguments),
 }
 
@@ -65,6 +69,8 @@ impl Command {
             Self::Revoke(arguments) => revoke::run(&arguments),
             Self::Drops(arguments) => drops::run(&arguments),
             Self::Events(arguments) => events::run(arguments),
+            Self::Import(arguments) => import::run(&arguments),
+            Self::Generate(arguments) => generate::run(&arguments),
             Self::Knock(arguments) => client::run(arguments),
         }
     }

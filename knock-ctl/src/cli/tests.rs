@@ -46,6 +46,8 @@ fn each_subcommand_is_read_with_its_options() {
     let commands = [
         ("check", "Check(CheckArguments { file: \"/etc/knock/knock.toml\", strict: false, offline: false })"),
         ("check - --strict --offline", "Check(CheckArguments { file: \"-\", strict: true, offline: true })"),
+        ("import /etc/knockd.conf", "Import(ImportArguments { file: \"/etc/knockd.conf\" })"),
+        ("import -", "Import(ImportArguments { file: \"-\" })"),
         ("reload", "Reload(ReloadArguments { dry_run: false, confirm: None, yes: false })"),
         ("reload --dry-run", "Reload(ReloadArguments { dry_run: true, confirm: None, yes: false })"),
         (
@@ -90,6 +92,11 @@ fn a_wrong_call_ends_with_status_2_and_help_with_0() {
         "knock-ctl grant 192.0.2.7 22-23/tcp",
         "knock-ctl grant 192.0.2.7 ssh --for soon",
         "knock-ctl revoke",
+        "knock-ctl import",
+        "knock-ctl generate",
+        "knock-ctl generate 22",
+        "knock-ctl generate 22/tcp --bits 0",
+        "knock-ctl generate 22/tcp --bits 513",
         "knock-ctl reload --confirm",
         "knock-ctl reload --confirm 500ms",
         "knock-ctl attach --confirm soon",

@@ -1,12 +1,12 @@
 //! Errors that only doors together, or doors and the filter, can make.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
-use knock_common::port::{Port, PortRange, Protocol};
+use knock_common::port::PortRange;
 
+use super::conflict::{Conflict, conflict};
 use super::door::Door;
-use super::draft::{Conditions, Draft, DraftSequence};
+use super::draft::{Draft, DraftSequence};
 use super::filter::Filter;
 use super::report::{Fault, Report};
 use super::section::nearest;
@@ -27,7 +27,7 @@ fn check_purpose(draft: &Draft, report: &mut Report) {
         report.error(Fault::new(
             *place,
             format!("door {name:?} has no sequence"),
-            "write sequence = [...]; \"shuf -n 3 -i 1024-65535\" prints random ports",
+            "write sequence = [...]; \"knock-ctl generate 22/tcp\" prints random ports",
         ));
     }
     if draft.door.as_ref().is_some_and(does_nothing) {
@@ -100,62 +100,33 @@ fn check_revokes(draft: &Draft, names: &BTreeSet<&str>, report: &mut Report) {
 
 /// Compares with the doors before it in the file. One conflict says enough: to solve it changes the sequence.
 fn check_conflict(draft: &Draft, before: &[Draft], report: &mut Report) {
-    let fault = before.iter().find_map(|other| {
-        let pairs = draft.sequences().flat_map(|own| other.sequences().map(move |others| (own, others)));
-        pairs.into_iter().find_map(|(own, others)| conflict((draft, own), (other, others)))
-    });
-    if let Some(fault) = fault {
-        report.error(fault);
-    }
-}
-
-fn conflict(
-    (draft, own): (&Draft, &DraftSequence),
-    (other, others): (&Draft, &DraftSequence),
-) -> Option<Fault> {
-    let (own_steps, other_steps) = (own.sequence.steps(), others.sequence.steps());
-    let shared = own_steps.len().min(other_steps.len());
-    if own_steps[..shared] != other_steps[..shared] || told_apart(draft, other, &own_steps[..shared]) {
-        return None;
-    }
-    let apart = "or targets or tcpflags that no packet meets both of";
-    Some(if own_steps.len() == other_steps.len() {
-        Fault::new(
-            own.place,
-            format!("doors {:?} and {:?} have the same sequence", other.name, draft.name),
-            format!("give {:?} a sequence of its own, {apart}", draft.name),
-        )
-    } else {
-        let (longer, shorter) = if own_steps.len() > shared { (draft, other) } else { (other, draft) };
-        let place = if own_steps.len() > shared { own.place } else { others.place };
-        Fault::new(
-            place,
-            format!(
-                "door {:?} could never open: its sequence begins with all of door {:?}",
-                longer.name, shorter.name
+    for other in before {
+        let conflict = draft.knocks().find_map(|(place, own)| {
+            other.knocks().find_map(|(others, knocks)| Some((place, others, conflict(&own, &knocks)?)))
+        });
+        let Some((own_place, other_place, conflict)) = conflict else { continue };
+        let apart = "or targets or tcpflags that no packet meets both of";
+        let (place, message, help) = match conflict {
+            Conflict::SameSequence => (
+                own_place,
+                format!("doors {:?} and {:?} have the same sequence", other.name, draft.name),
+                format!("give {:?} a sequence of its own, {apart}", draft.name),
             ),
-            format!("give it a sequence that begins otherwise, {apart}"),
-        )
-    })
-}
-
-/// Whether no packet is a knock for both doors at some of the steps they share.
-fn told_apart(draft: &Draft, other: &Draft, shared: &[Port]) -> bool {
-    let (Some(own), Some(others)) = (&draft.conditions, &other.conditions) else {
-        // Faulty conditions are reported already; what they will be is unknown.
-        return true;
-    };
-    let has_tcp_step = shared.iter().any(|step| step.protocol == Protocol::Tcp);
-    disjoint(&own.target, &others.target) || (has_tcp_step && flags_exclude(own, others))
-}
-
-fn flags_exclude(one: &Conditions, other: &Conditions) -> bool {
-    one.flags.excludes(other.flags)
-}
-
-/// No target means every address.
-fn disjoint(one: &[IpAddr], other: &[IpAddr]) -> bool {
-    !one.is_empty() && !other.is_empty() && !one.iter().any(|address| other.contains(address))
+            Conflict::BeginsWith { first_is_longer } => {
+                let (longer, shorter) = if first_is_longer { (draft, other) } else { (other, draft) };
+                (
+                    if first_is_longer { own_place } else { other_place },
+                    format!(
+                        "door {:?} could never open: its sequence begins with all of door {:?}",
+                        longer.name, shorter.name
+                    ),
+                    format!("give it a sequence that begins otherwise, {apart}"),
+                )
+            }
+        };
+        report.error(Fault::new(place, message, help));
+        return;
+    }
 }
 
 /// Whether all ports of `inner` are in `outer`.

@@ -42,7 +42,7 @@ impl ConfigErrors {
     }
 
     /// `None` when there is no error.
-    pub(super) fn from_list(errors: Vec<Diagnostic>) -> Option<Self> {
+    pub(crate) fn from_list(errors: Vec<Diagnostic>) -> Option<Self> {
         if errors.is_empty() { None } else { Some(Self(errors)) }
     }
 }

@@ -8,6 +8,7 @@ use knock_common::port::{Port, PortRange};
 
 use super::address;
 use super::command::{self, CommandLine, DoorCommands, PerFamily};
+use super::conflict::Knocks;
 use super::door::{Door, DoorName, DoorSequence, OpenFor, Opens};
 use super::flags;
 use super::one_time::{self, Line, LineError, OneTimeFile};
@@ -45,17 +46,31 @@ pub(super) struct DraftSequence {
     pub(super) sequence: Sequence,
 }
 
-impl Draft {
-    /// All that may open it, now or later.
-    pub(super) fn sequences(&self) -> impl Iterator<Item = &DraftSequence> {
-        self.sequence.iter().chain(&self.one_time)
-    }
-}
-
 /// What a packet must meet besides its port to be a knock.
 pub(super) struct Conditions {
     pub(super) flags: FlagsCondition,
     pub(super) target: Vec<IpAddr>,
+}
+
+impl Draft {
+    /// What its sequences are, each with its place. Nothing where conditions are faulty, which is reported already: what they
+    /// will be is unknown.
+    pub(super) fn knocks(&self) -> impl Iterator<Item = (Place, Knocks<'_>)> {
+        self.conditions.iter().flat_map(|Conditions { flags, target }| {
+            self.sequences()
+                .map(|draft| (draft.place, Knocks { sequence: &draft.sequence, flags: *flags, target }))
+        })
+    }
+
+    /// The door itself, where it has no sound sequence.
+    pub(super) fn sequence_place(&self) -> Place {
+        self.sequences().next().map_or(self.place, |sequence| sequence.place)
+    }
+
+    /// All that may open it, now or later.
+    pub(super) fn sequences(&self) -> impl Iterator<Item = &DraftSequence> {
+        self.sequence.iter().chain(&self.one_time)
+    }
 }
 
 /// Reads all keys of a door from a section of kind `Door`.

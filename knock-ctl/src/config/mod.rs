@@ -6,6 +6,7 @@
 mod address;
 mod check;
 pub mod command;
+mod conflict;
 pub mod describe;
 pub mod destination;
 pub mod diagnostic;
@@ -47,9 +48,13 @@ pub use protocols::IpProtocol;
 pub use sequence::Sequence;
 pub use warn::warn_listeners;
 
+pub(crate) use conflict::{Conflict, Knocks, conflict};
+pub(crate) use section::{Kind, nearest};
+pub(crate) use unavailable::is_available;
+
 use draft::Draft;
 use report::Report;
-use section::{Kind, Section};
+use section::Section;
 use source::{Location, Place, SourceId, Sources};
 use tree::Table;
 
@@ -138,11 +143,7 @@ fn read(
         sha256: sources.sha256(),
         path: path.to_owned(),
         files: sources.files(),
-        sequence_locations: doors
-            .iter()
-            .map(|draft| draft.sequences().next().map_or(draft.place, |sequence| sequence.place))
-            .map(|place| sources.locate(place))
-            .collect(),
+        sequence_locations: doors.iter().map(|draft| sources.locate(draft.sequence_place())).collect(),
         policy_location: sources.locate(policy.unwrap_or(Place::whole(main))),
     })
 }

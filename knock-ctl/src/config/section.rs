@@ -6,7 +6,7 @@ use super::unavailable;
 
 /// Which kind of section it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     File,
     Filter,
     Trusted,
@@ -156,7 +156,7 @@ pub(super) fn entry_table<'a>(entry: &'a Entry, label: &str, report: &mut Report
 }
 
 /// The candidate that `word` is most likely a slip of.
-pub(super) fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
+pub(crate) fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
     let word = word.to_ascii_lowercase();
     candidates
         .map(|candidate| (strsim::damerau_levenshtein(&word, candidate), candidate))

@@ -23,7 +23,7 @@ impl SequenceError {
     /// What to write instead.
     pub fn help(&self) -> String {
         match self {
-            Self::Empty => "write 3 to 32 ports; \"shuf -n 3 -i 1024-65535\" prints random ones".to_owned(),
+            Self::Empty => "write 3 to 32 ports; \"knock-ctl generate 22/tcp\" prints random ones".to_owned(),
             Self::TooLong(_) => format!("keep to {}", Sequence::MAX_STEPS),
         }
     }

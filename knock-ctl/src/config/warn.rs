@@ -38,7 +38,7 @@ const PUBLISHED: &[&[u16]] = &[
     &[31207, 5481, 60122],
 ];
 
-const GENERATE: &str = "take a random one: \"shuf -n 3 -i 1024-65535\" prints one";
+const GENERATE: &str = "take a random one: \"knock-ctl generate 22/tcp\" prints one";
 
 pub(super) fn warn(
     filter: &DraftFilter,

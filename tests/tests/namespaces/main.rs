@@ -16,6 +16,8 @@ mod exceptions;
 mod floods;
 mod forgery;
 mod forwarded;
+mod generate;
+mod import;
 mod kills;
 mod lockout;
 mod no_clue;

@@ -82,7 +82,7 @@ fn ports_say_what_to_write() {
 
 #[test]
 fn sequences_are_lists_of_one_to_thirty_two_ports() {
-    let generate = "\"shuf -n 3 -i 1024-65535\" prints random ones";
+    let generate = "\"knock-ctl generate 22/tcp\" prints random ones";
     refused_in_door(
         "sequence = []",
         &format!("12: this sequence has no step; write 3 to 32 ports; {generate}"),
@@ -117,7 +117,7 @@ fn sequences_are_lists_of_one_to_thirty_two_ports() {
     refused(
         "[doors.ssh]\nopens = [\"22/tcp\"]\n",
         &[
-            "1:8: door \"ssh\" has no sequence; write sequence = [...]; \"shuf -n 3 -i 1024-65535\" prints random ports",
+            "1:8: door \"ssh\" has no sequence; write sequence = [...]; \"knock-ctl generate 22/tcp\" prints random ports",
         ],
     );
 }

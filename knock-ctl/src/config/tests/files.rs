@@ -119,7 +119,7 @@ secret:2:7: step 2: there is no port 0; write a number from 1 to 65535
 secret:2:14: step 3: this is a range of ports where a single one belongs; write one port
 secret:2:20: step 4: ports end at 65535; write a number from 1 to 65535
 secret:2:26: step 5: this is not a port; write a number from 1 to 65535 and its protocol, as in \"22/tcp\"
-empty:3:1: this sequence has no step; write 3 to 32 ports; \"shuf -n 3 -i 1024-65535\" prints random ones
+empty:3:1: this sequence has no step; write 3 to 32 ports; \"knock-ctl generate 22/tcp\" prints random ones
 long:2:1: a sequence file holds one sequence, and here is more; keep one line, as in 7000,8000:udp,9000:tcp with ports of your own";
     assert_eq!(errors_in(&directory), expected);
 }

@@ -3,7 +3,7 @@ use knock_common::port::Port;
 use super::super::warn_listeners;
 use super::{accepted, warnings_of};
 
-const GENERATE: &str = "take a random one: \"shuf -n 3 -i 1024-65535\" prints one";
+const GENERATE: &str = "take a random one: \"knock-ctl generate 22/tcp\" prints one";
 
 fn of_sequence(steps: &str) -> Vec<String> {
     let warnings = warnings_of(&format!("[doors.a]\nsequence = [{steps}]\nopens = [\"22/tcp\"]\n"));
