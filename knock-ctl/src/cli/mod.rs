@@ -7,7 +7,6 @@ mod detach;
 mod door_or_port;
 mod drops;
 mod events;
-mod failure;
 mod filter;
 mod grant;
 mod grants;
@@ -22,7 +21,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use env_logger::Env;
 
-use crate::client::{self, KnockArguments};
+use crate::client::ClientCommand;
+use crate::failure;
 
 const DEFAULT_CONFIG: &str = "/etc/knock/knock.toml";
 
@@ -48,7 +48,8 @@ enum Command {
     Revoke(revoke::RevokeArguments),
     Drops(drops::DropsArguments),
     Events(events::EventsArguments),
-    Knock(KnockArguments),
+    #[command(flatten)]
+    Client(ClientCommand),
 }
 
 impl Command {
@@ -65,7 +66,7 @@ impl Command {
             Self::Revoke(arguments) => revoke::run(&arguments),
             Self::Drops(arguments) => drops::run(&arguments),
             Self::Events(arguments) => events::run(arguments),
-            Self::Knock(arguments) => client::run(arguments),
+            Self::Client(command) => command.run(),
         }
     }
 }
@@ -74,10 +75,7 @@ impl Command {
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     env_logger::Builder::from_env(Env::default().default_filter_or("info")).format_target(false).init();
-    cli.command.run().unwrap_or_else(|error| {
-        eprintln!("knock-ctl: {}", failure::describe(&error));
-        ExitCode::FAILURE
-    })
+    cli.command.run().unwrap_or_else(|error| failure::report(&error))
 }
 
 #[cfg(test)]

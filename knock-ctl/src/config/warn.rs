@@ -9,6 +9,7 @@ use super::diagnostic::Diagnostic;
 use super::door::Opens;
 use super::draft::{Draft, DraftSequence};
 use super::filter::{DraftFilter, Filter};
+use super::private;
 use super::report::{Fault, Located, Report};
 use super::source::{Place, SourceId, Sources};
 use super::{Config, Loaded};
@@ -171,21 +172,15 @@ pub(super) fn warn_closed_nothing(config: &Config, main: SourceId, report: &mut 
 pub(super) fn warn_readable(doors: &[Draft], sources: &Sources, report: &mut Report) {
     for sequence in doors.iter().filter_map(|door| door.sequence.as_ref()) {
         let source = sequence.place.source;
-        let (Some(path), Some(mode)) = (sources.path(source), sources.mode(source)) else { continue };
-        if mode & 0o077 != 0 {
+        let (Some(path), Some(metadata)) = (sources.path(source), sources.metadata(source)) else { continue };
+        if let Some(mode) = private::shared_mode(metadata) {
             report.warn(Fault::new(
                 Place::whole(source),
                 format!("this file holds sequences, and others than its owner may read it (mode {mode:04o})"),
-                format!("run: chmod 600 {}", shell_word(&path.display().to_string())),
+                private::chmod(path),
             ));
         }
     }
-}
-
-/// Quoted if a shell would take it apart.
-fn shell_word(path: &str) -> String {
-    let plain = path.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+".contains(c));
-    if plain { path.to_owned() } else { format!("'{}'", path.replace('\'', "'\\''")) }
 }
 
 /// Knock ports on which something listens here: whoever uses that service takes a step, and a knock reaches it.

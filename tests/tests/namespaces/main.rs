@@ -4,6 +4,7 @@
 
 mod addresses;
 mod at_once;
+mod client;
 mod commands;
 mod conditions;
 mod confirm;
