@@ -27,5 +27,6 @@ mod scans;
 mod site;
 mod ssh;
 mod systems;
+mod users;
 mod whole_machine;
 mod without_controller;
