@@ -27,6 +27,7 @@ mod scanners;
 mod section;
 pub mod sequence;
 mod source;
+mod strength;
 mod tree;
 mod unavailable;
 mod warn;

@@ -12,31 +12,9 @@ use super::filter::{DraftFilter, Filter};
 use super::private;
 use super::report::{Fault, Located, Report};
 use super::source::{Place, SourceId, Sources};
+use super::strength::{self, Shape};
 use super::{Config, Loaded};
 use crate::rules::{Policy, ScannersRule};
-
-/// Sequences of manuals, tutorials and recipes, whatever the protocol of their steps: knockd's manual page and its
-/// many copies, the nftables and Arch wikis, csf, the iptables `recent` recipes, and this program's own documentation.
-const PUBLISHED: &[&[u16]] = &[
-    &[7000, 8000, 9000],
-    &[2222, 3333, 4444],
-    &[1111, 2222, 3333],
-    &[1111, 2222, 3333, 4444],
-    &[1000, 2000, 3000],
-    &[1000, 2000, 3000, 4000],
-    &[2000, 3000, 4000],
-    &[10000, 20000, 30000],
-    &[100, 200, 300],
-    &[100, 200, 300, 400],
-    &[123, 234, 345],
-    &[123, 234, 345, 456],
-    &[1234, 2345, 3456],
-    &[1234, 5678, 9012],
-    &[12345, 23456, 34567],
-    &[8881, 7777, 9991],
-    &[5438, 3428, 3280, 4479],
-    &[31207, 5481, 60122],
-];
 
 const GENERATE: &str = "take a random one: \"shuf -n 3 -i 1024-65535\" prints one";
 
@@ -133,25 +111,25 @@ fn warn_held(name: &str, draft: &DraftSequence, scanners: &Located<ScannersRule>
 }
 
 fn warn_sequence(name: &str, draft: &DraftSequence, report: &mut Report) {
-    let numbers: Vec<u16> = draft.sequence.steps().iter().map(|step| step.number.get()).collect();
+    let steps = draft.sequence.steps().len();
     let mut warn =
         |what: &str| report.warn(Fault::new(draft.place, format!("door {name:?}: {what}"), GENERATE));
-    let published = |known: &&[u16]| known.iter().eq(&numbers) || known.iter().rev().eq(&numbers);
-    let differences: Vec<i32> =
-        numbers.windows(2).map(|pair| i32::from(pair[1]) - i32::from(pair[0])).collect();
-    if numbers.len() < 3 {
+    if steps < 3 {
         warn("a sequence of fewer than three steps can be opened by a scan");
     }
-    if PUBLISHED.iter().any(published) {
+    if strength::is_published(&draft.sequence) {
         warn("this sequence is published, and scanners try it");
     }
-    if differences.is_empty() {
-        return;
-    }
-    if differences.iter().all(|&difference| difference.abs() == 1) {
-        warn("a sequence of consecutive ports is opened by a scan in that order");
-    } else if differences.iter().all(|&difference| difference > 0) {
-        warn("a sequence of ascending ports is among the first to be guessed");
+    match Shape::of(&draft.sequence) {
+        Shape::Repeated => warn("one port again and again is among the first to be guessed"),
+        Shape::Consecutive => warn("a sequence of consecutive ports is opened by a scan in that order"),
+        Shape::Even { ascending: false } => {
+            warn("a sequence of evenly spaced ports is among the first to be guessed");
+        }
+        Shape::Even { ascending: true } | Shape::Ascending => {
+            warn("a sequence of ascending ports is among the first to be guessed");
+        }
+        Shape::Plain => {}
     }
 }
 
