@@ -32,3 +32,17 @@ struct Alone {
 pub fn run_alone() -> ExitCode {
     Alone::parse().command.run().unwrap_or_else(|error| failure::report(&error))
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_of_the_client_alone_is_sound() {
+        Alone::command().debug_assert();
+        let line = ["knock-ctl", "knock", "web", "--stdio"];
+        assert!(matches!(Alone::try_parse_from(line).unwrap().command, ClientCommand::Knock(_)));
+    }
+}

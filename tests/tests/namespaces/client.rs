@@ -2,7 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::io::Write;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -100,6 +100,23 @@ fn the_end_of_stdin_ends_the_sending_alone_and_stdout_holds_the_stream_alone() {
     assert!(output.status.success(), "{:?}", String::from_utf8_lossy(&output.stderr));
     assert!(output.stdout == many_bytes(), "{} bytes came back", output.stdout.len());
     assert_eq!(String::from_utf8_lossy(&output.stderr).lines().count(), 3, "each knock is told of on stderr");
+}
+
+#[test]
+fn the_end_of_the_other_side_ends_the_client_though_stdin_is_open() {
+    if !privileged() {
+        return;
+    }
+    let site = Site::new(DOOR);
+    let at = SocketAddr::new(SERVERS[0], SSH);
+    let listener = site.lab.enter(Machine::Server, || TcpListener::bind(at)).unwrap().unwrap();
+    let farewell = std::thread::spawn(move || listener.accept().unwrap().0.write_all(b"bye").unwrap());
+    let _controller = site.attach(&[]);
+    know_hosts(&site, &host("web", SERVERS[0]), 0o600);
+    let mut session = Process::converse(client(&site, &["web", "--stdio"])).unwrap();
+    assert_eq!(session.wait(LIMIT).unwrap().code(), Some(0));
+    assert_eq!(session.said(), ["bye"]);
+    farewell.join().unwrap();
 }
 
 #[test]

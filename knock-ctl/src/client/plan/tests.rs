@@ -24,9 +24,13 @@ struct CommandLine {
 }
 
 fn plan(line: &str) -> Result<Plan, PlanError> {
+    plan_with(HOSTS, line)
+}
+
+fn plan_with(hosts: &str, line: &str) -> Result<Plan, PlanError> {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("hosts.toml");
-    write_private(&file, HOSTS);
+    write_private(&file, hosts);
     let arguments = CommandLine::try_parse_from(line.split_whitespace()).unwrap().knock;
     let mut plan = Plan::new(&arguments, Some(&file))?;
     if let Secret::OneTime(path) = &mut plan.secret {
@@ -85,8 +89,11 @@ fn a_sequence_on_the_command_line_leaves_the_file_unread() {
         afterwards: Afterwards::Nothing,
     };
     assert_eq!(plan("knock web 1 2:udp").unwrap(), plain);
+    let broken = "[hosts.web\n";
+    assert_eq!(plan_with(broken, "knock web 1 2:udp").unwrap(), plain);
     let one_time = Plan { secret: Secret::OneTime("some.lines".into()), ..plain };
-    assert_eq!(plan("knock web --one-time some.lines").unwrap(), one_time);
+    assert_eq!(plan_with(broken, "knock web --one-time some.lines").unwrap(), one_time);
+    assert!(matches!(plan_with(broken, "knock web"), Err(PlanError::Hosts(_))));
 }
 
 #[test]
