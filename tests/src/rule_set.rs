@@ -60,6 +60,7 @@ fn door(index: usize, door: &model::Door) -> DoorRule {
             .expect("flags are not both set and clear"),
         same_ttl: door.same_ttl,
         targets: door.target.clone(),
+        approved: false,
         opens: match &door.opens {
             model::Opens::Nothing => Opens::Ports(Vec::new()),
             model::Opens::Ports(opened) => Opens::Ports(ranges(opened)),

@@ -8,7 +8,6 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use clap::Args;
 use knock_common::address::Address;
-use knock_common::connection::ConnectionsKey;
 use knock_common::grant::{Change, GRANTS_PER_SOURCE, Granted, GrantedBy};
 use knock_common::tables::TableFull;
 use knock_common::time::{Boottime, Deadline};
@@ -70,22 +69,13 @@ pub(super) fn run(arguments: &GrantArguments) -> anyhow::Result<ExitCode> {
     let granted = doors.granted(&arguments.what)?;
     let now = boottime();
     let deadline = deadline(arguments.open_for.map(|time| time.0), door, now);
-    let change = maps.grant(&source, granted, GrantedBy::Admin, deadline, now)?;
+    let change = match door {
+        Some(door) => maps
+            .grant_door(&source, door.id, door.connections, GrantedBy::Admin, deadline, now)
+            .with_context(|| format!("{} is not granted to {source}", door.name))?,
+        None => maps.grant(&source, granted, GrantedBy::Admin, deadline, now)?,
+    };
     let told = describe(change, source, deadline, now, &doors, granted)?;
-    if let Some(door) = door.filter(|door| door.connections != 0) {
-        let key = ConnectionsKey { source, door: door.id, padding: 0 };
-        if let Err(error) = maps.allow_connections(key, door.connections) {
-            // Without a count the grant would let no connection in.
-            maps.revoke(&source, |held| held == granted, now)?;
-            return Err(error).with_context(|| {
-                format!(
-                    "{} was not granted, as the connections of {source} can't be counted; if this goes on, \
-                     run `knock-ctl detach` and attach anew",
-                    door.name
-                )
-            });
-        }
-    }
     notify_controller(&directory);
     output::print(&told)?;
     Ok(ExitCode::SUCCESS)

@@ -1,9 +1,13 @@
 //! Runs the start, stop and approve commands of doors, within limits.
 
 #[cfg(feature = "controller")]
+mod announcement;
+mod command_line;
+#[cfg(feature = "controller")]
 mod identity;
 #[cfg(feature = "controller")]
 mod process;
+#[cfg(feature = "controller")]
 mod request;
 #[cfg(feature = "controller")]
 mod runner;
@@ -14,6 +18,10 @@ mod seclusion;
 #[cfg(feature = "controller")]
 mod tests;
 
-pub use request::{CommandKind, CommandLine, CommandOutcome, CommandRequest, CommandResult};
+#[cfg(feature = "controller")]
+pub use announcement::Announcement;
+pub use command_line::CommandLine;
+#[cfg(feature = "controller")]
+pub use request::{CommandKind, CommandOutcome, CommandRequest, CommandResult};
 #[cfg(feature = "controller")]
 pub use runner::{CommandRunner, Limits, Refused};

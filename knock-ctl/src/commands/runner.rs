@@ -132,6 +132,7 @@ async fn run(shared: Arc<Shared>, request: CommandRequest) {
         kind: request.kind,
         address: request.address,
         result,
+        announcement: request.announcement,
         duration: started.elapsed(),
     };
     // Nobody listens any more when the controller is ending; the commands still take their turns.

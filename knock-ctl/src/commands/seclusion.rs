@@ -5,15 +5,19 @@ use std::io;
 use nix::unistd::{setgroups, setresgid, setresuid};
 use tokio::process::Command;
 
+use super::announcement::Announcement;
 use super::identity::Identity;
 
 /// From linux/close_range.h.
 const CLOSE_RANGE_CLOEXEC: libc::c_uint = 1 << 2;
 
-/// The command will have no descriptors but the standard ones, and run as this user, with its groups and without any
+/// The command announces itself, and will have no descriptors but the standard ones, and run as this user, with its groups and without any
 /// capability.
-pub(super) fn seclude(command: &mut Command, identity: Option<Identity>) {
+pub(super) fn seclude(command: &mut Command, identity: Option<Identity>, announcement: Option<Announcement>) {
     let become_other = move || {
+        if let Some(announcement) = &announcement {
+            announcement.make();
+        }
         close_descriptors_on_exec();
         identity.as_ref().map_or(Ok(()), assume)
     };

@@ -26,6 +26,7 @@ fn request(kind: CommandKind, address: &str, command: CommandLine) -> CommandReq
         open_for: "30s".into(),
         run_as: None,
         time_limit: LONG,
+        announcement: None,
     }
 }
 

@@ -37,6 +37,16 @@ fn check_purpose(draft: &Draft, report: &mut Report) {
             "give it opens = [\"22/tcp\"], revokes or a start_command",
         ));
     }
+
+    if draft.door.as_ref().is_some_and(|door| door.commands.approve.is_some() && !door.revokes.is_empty()) {
+        report.error(Fault::new(
+            *place,
+            format!(
+                "door {name:?} has both approve_command and revokes, and would revoke before it is approved"
+            ),
+            "make two doors of it, or leave one of them out",
+        ));
+    }
 }
 
 fn does_nothing(door: &Door) -> bool {

@@ -31,6 +31,8 @@ impl PerFamily {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DoorCommands {
+    /// Run when the sequence is complete: the door opens only if it succeeds.
+    pub approve: Option<CommandLine>,
     /// Run when the door opens.
     pub start: PerFamily,
     /// Run once when the grant ends; for a door that opens nothing, `cmd_timeout` after the start.

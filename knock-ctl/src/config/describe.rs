@@ -244,13 +244,15 @@ fn describe_grant(door: &Door, established: Established) -> String {
 }
 
 fn describe_commands(door: &Door) -> Vec<String> {
-    let DoorCommands { start, stop, cmd_timeout, run_as, time_limit } = &door.commands;
+    let DoorCommands { approve, start, stop, cmd_timeout, run_as, time_limit } = &door.commands;
     let stop_when = if door.opens.is_nothing() {
         format!("{} later", format_duration(*cmd_timeout))
     } else {
         "when the grant ends".to_owned()
     };
-    let mut lines = describe_command("when it opens", start);
+    let asked = PerFamily { v4: approve.clone(), v6: approve.clone() };
+    let mut lines = describe_command("first, and opens only if that succeeds", &asked);
+    lines.extend(describe_command("when it opens", start));
     lines.extend(describe_command(&stop_when, stop));
     if !lines.is_empty() {
         let whom = run_as

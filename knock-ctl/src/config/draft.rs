@@ -7,7 +7,7 @@ use knock_common::flags::FlagsCondition;
 use knock_common::port::{Port, PortRange};
 
 use super::address;
-use super::command::{self, DoorCommands, PerFamily};
+use super::command::{self, CommandLine, DoorCommands, PerFamily};
 use super::door::{Door, DoorName, OpenFor, Opens};
 use super::flags;
 use super::ports;
@@ -232,6 +232,7 @@ fn open_for(node: &Node) -> Result<OpenFor, Fault> {
 }
 
 fn read_commands(section: &mut Section<'_>, report: &mut Report) -> DoorCommands {
+    let approve = section.read("approve_command", report, approve_command);
     let start = section
         .either(["start_command", "command"], report)
         .and_then(|entry| section::read_entry(entry, report, command::command).flatten());
@@ -242,12 +243,20 @@ fn read_commands(section: &mut Section<'_>, report: &mut Report) -> DoorCommands
     let run_as = section.read("run_as", report, user_name);
     let time_limit = section.read("command_time_limit", report, scalar::duration(MILLISECOND..=DAY));
     DoorCommands {
+        approve,
         start: PerFamily { v6: start_6.unwrap_or_else(|| start.clone()), v4: start },
         stop: PerFamily { v6: stop_6.unwrap_or_else(|| stop.clone()), v4: stop },
         cmd_timeout: cmd_timeout.unwrap_or(Duration::from_secs(10)),
         run_as,
         time_limit: time_limit.unwrap_or(Duration::from_secs(30)),
     }
+}
+
+/// Where it is none, nobody could tell whether everybody is approved or nobody.
+fn approve_command(node: &Node) -> Result<CommandLine, Fault> {
+    command::command(node)?.ok_or_else(|| {
+        node.fault("this is no command, so that it can approve nobody", "name one, or leave the key out")
+    })
 }
 
 fn user_name(node: &Node) -> Result<String, Fault> {

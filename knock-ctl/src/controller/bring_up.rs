@@ -15,7 +15,7 @@ use crate::config::{self, Loaded};
 use crate::datapath::{self, Maps, Pins, Program, Unconfirmed, Variant, bpffs};
 use crate::interface::{self, InterfaceFacts, InterfaceName};
 use crate::rules::PreviousStates;
-use crate::runtime::{ControllerLock, RuntimeDirectory};
+use crate::runtime::{ControllerLock, ProgramRecord, RuntimeDirectory};
 
 /// A filter that is attached, and what its controller goes on with.
 pub(super) struct Attached {
@@ -137,6 +137,7 @@ fn load_and_attach(
             "the tables stay as large as they were made; `knock-ctl detach` and attach anew to change [limits]"
         );
     }
+    recognise(&mut program, directory);
     let is_new = facts.iter().any(|(_, facts)| !pins.link(facts.index).exists());
     interfaces::prepare(&mut program, is_new.then_some(prepared.config.filter.mode), pins)?;
     let unconfirmed = confirm.map(|(wait, fallback)| Unconfirmed::for_time(wait, fallback));
@@ -151,10 +152,31 @@ fn load_and_attach(
         interfaces::attach(&mut program, name, facts, in_force.config.filter.mode, pins)?;
         in_force.interfaces.insert((*name).clone(), facts.index);
     }
+    remember(&program, directory);
     // Those that were accepted while the filter was being attached.
     let imported = imported.and(connections::import(&maps, &in_force.closed, &in_force.rules)?);
     report_import(imported.recorded, imported.left_out);
     Ok((in_force, program, maps, unconfirmed))
+}
+
+/// Programs that an earlier controller of this very version has loaded need not be loaded again.
+fn recognise(program: &mut Program, directory: &RuntimeDirectory) {
+    match (ProgramRecord::load(directory), Program::object_hash(program.variant())) {
+        (Ok(record), Ok(object)) if record.object == object => program.recognise(record.ids),
+        (Err(error), _) => log::warn!("{error}"),
+        _ => {}
+    }
+}
+
+/// For the next controller.
+pub(super) fn remember(program: &Program, directory: &RuntimeDirectory) {
+    let record =
+        Program::object_hash(program.variant()).map(|object| ProgramRecord { object, ids: program.ids() });
+    match record.map(|record| record.save(directory)) {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => log::warn!("{error}"),
+        Err(error) => log::warn!("{error}"),
+    }
 }
 
 fn report_import(recorded: usize, left_out: usize) {

@@ -1,19 +1,19 @@
 //! Which doors are open for whom, and the commands that go with their opening and closing.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::IpAddr;
-use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use knock_common::address::Address;
 use knock_common::rules::DoorId;
 use knock_common::time::{Boottime, Deadline};
 
-use crate::commands::{CommandKind, CommandOutcome, CommandRequest, CommandResult, CommandRunner, Limits};
-use crate::config::{Config, Door, OpenFor, Opens};
-use crate::journal::{Journal, OpenDoor as JournalledDoor, Opening, Record, StopDue};
+use crate::clock::boottime;
+use crate::commands::{CommandKind, CommandOutcome, CommandRequest, CommandResult, CommandRunner};
+use crate::config::{Config, Door};
+use crate::journal::{Journal, JournalError, OpenDoor as JournalledDoor, Opening, Record, StopDue};
 use crate::rules::door_ids;
 
+use super::door_commands::{command_limits, kind_name, request};
 use super::notice::Notice;
 
 /// Completions that were not noticed for longer are not acted on: the source has long given up.
@@ -32,17 +32,18 @@ struct OpenDoor {
 
 /// All open doors. A door is open while it has a valid grant or a stop command due.
 pub(super) struct Doors {
-    config: HashMap<DoorId, Door>,
+    pub(super) config: HashMap<DoorId, Door>,
     /// Doors that the configuration has no more, but that may be open still; they are in `config` too.
     vanished: HashSet<DoorId>,
     open: BTreeMap<(Address, DoorId), OpenDoor>,
     journal: Journal,
     runner: CommandRunner,
-    /// Openings whose stop command waits or runs, oldest first.
-    stopping: HashMap<(IpAddr, String), Vec<Opening>>,
     /// Stop commands that found no room in the queue.
     refused_stops: Vec<CommandRequest>,
-    notices: Vec<Notice>,
+    /// Whom a command is being asked about, and whom one has approved.
+    pub(super) asking: HashSet<(Address, DoorId)>,
+    pub(super) approved: Vec<(Address, DoorId)>,
+    pub(super) notices: Vec<Notice>,
 }
 
 impl Doors {
@@ -53,8 +54,9 @@ impl Doors {
             open: BTreeMap::new(),
             journal,
             runner,
-            stopping: HashMap::new(),
             refused_stops: Vec::new(),
+            asking: HashSet::new(),
+            approved: Vec::new(),
             notices: Vec::new(),
         }
     }
@@ -103,7 +105,7 @@ impl Doors {
     pub(super) fn resume(&mut self, left_open: Vec<JournalledDoor>, may_go_back: bool) {
         let ids: HashMap<String, DoorId> =
             self.config.iter().map(|(id, door)| (door.name.to_string(), *id)).collect();
-        for JournalledDoor { opening, stop } in left_open {
+        for JournalledDoor { opening, unstarted, stop } in left_open {
             let Some(&door) = ids.get(&opening.door) else {
                 if may_go_back {
                     continue;
@@ -116,15 +118,54 @@ impl Doors {
                 self.record(&[Record::Closed { opening }]);
                 continue;
             };
+            let key = (opening.address, door);
+            // Opened again before the stop command of the opening before could begin: openings come in their order.
+            if let Some(OpenDoor { opening: Some(before), .. }) = self.open.remove(&key) {
+                self.stop(door, before);
+            }
+            if unstarted && !self.start_late(door, &opening) {
+                self.record(&[Record::Closed { opening }]);
+                continue;
+            }
+            let Some(rule) = self.config.get(&door).filter(|rule| has_stop(rule, opening.address)) else {
+                continue;
+            };
+            let granted = !rule.opens.is_nothing();
             let deadline = match stop {
-                StopDue::Now => Deadline::PASSED,
+                StopDue::Now => {
+                    self.stop(door, opening);
+                    continue;
+                }
                 StopDue::At(nanoseconds) => Deadline::from_nanoseconds(nanoseconds),
                 StopDue::WhenRevoked => Deadline::FOREVER,
             };
-            let granted = self.config.get(&door).is_some_and(|door| !door.opens.is_nothing());
-            let key = (opening.address, door);
             self.open.insert(key, OpenDoor { deadline, granted, opening: Some(opening) });
         }
+    }
+
+    /// Runs the start command that the controller before could not begin any more. `false`: it is too late for that.
+    fn start_late(&mut self, door: DoorId, opening: &Opening) -> bool {
+        let (source, name) = (opening.address, &opening.door);
+        if is_stale(Boottime::from_nanoseconds(opening.opened_at), boottime()) {
+            log::warn!(
+                "{source}: {name}: opened as the controller ended; missed, its start command is not run"
+            );
+            self.note_missed(source, name);
+            return false;
+        }
+        self.start(source, door, opening);
+        true
+    }
+
+    /// Runs the door's start command, which says so in the journal.
+    fn start(&mut self, source: Address, door: DoorId, opening: &Opening) {
+        let Some(rule) = self.config.get(&door) else { return };
+        let Some(mut request) = request(rule, CommandKind::Start, source) else { return };
+        let opening = opening.clone();
+        let record =
+            if has_stop(rule, source) { Record::Started { opening } } else { Record::Closed { opening } };
+        request.announcement = self.journal.announcement(&record);
+        self.submit(request);
     }
 
     /// A sequence is complete: `deadline` is the grant's end, if there is a grant.
@@ -137,18 +178,21 @@ impl Doors {
         now: Boottime,
     ) {
         let name = self.name(door);
-        if let Some(open) = self.open.get(&(source, door)) {
-            // Noticed before in the table of grants, or a door without grant whose stop command is still due: it stays open.
-            let deadline = deadline.unwrap_or_else(|| self.stop_deadline(door, time));
-            let later = open.deadline.later(deadline);
-            return self.extend(source, door, later);
+        if self.needs_approval(door) {
+            return self.ask(source, door, time, now);
         }
-        if now.nanoseconds().saturating_sub(time.nanoseconds()) > STALE.as_nanos() as u64 {
+        // A controller that was killed before it had noted how far it had read.
+        if self.journal.knows(&self.journal.opening(source, &name, time.nanoseconds())) {
+            return;
+        }
+        if self.stays_open(source, door, time, deadline) {
+            return;
+        }
+        if is_stale(time, now) {
             log::warn!(
                 "{source}: {name}: opened while no controller ran; missed, its start command is not run"
             );
-            self.notices
-                .push(Notice::of("lost", source.to_ip(), &name).reason("the opening was noticed too late"));
+            self.note_missed(source, &name);
             if let Some(deadline) = deadline {
                 self.open.insert((source, door), OpenDoor { deadline, granted: true, opening: None });
             }
@@ -157,25 +201,61 @@ impl Doors {
         self.open_now(source, door, time, deadline);
     }
 
-    fn open_now(&mut self, source: Address, door: DoorId, time: Boottime, deadline: Option<Deadline>) {
+    /// Whether the door was noticed before in the table of grants, or has no grant and a stop command that is still due.
+    fn stays_open(
+        &mut self,
+        source: Address,
+        door: DoorId,
+        time: Boottime,
+        deadline: Option<Deadline>,
+    ) -> bool {
+        let Some(open) = self.open.get(&(source, door)) else {
+            return false;
+        };
+        let deadline = deadline.unwrap_or_else(|| self.stop_deadline(door, time));
+        let later = open.deadline.later(deadline);
+        self.extend(source, door, later);
+        true
+    }
+
+    /// A door that opens no port of its own opens.
+    pub(super) fn open_without_grant(&mut self, source: Address, door: DoorId, now: Boottime) {
+        if !self.stays_open(source, door, now, None) {
+            self.open_now(source, door, now, None);
+        }
+    }
+
+    pub(super) fn note_missed(&mut self, source: Address, name: &str) {
+        let notice = Notice::of("lost", source.to_ip(), name).reason("the opening was noticed too late");
+        self.notices.push(notice);
+    }
+
+    pub(super) fn open_now(
+        &mut self,
+        source: Address,
+        door: DoorId,
+        time: Boottime,
+        deadline: Option<Deadline>,
+    ) {
         let name = self.name(door);
         log::info!("{source}: {name}: OPEN SESAME");
         self.notices.push(Notice::of("open", source.to_ip(), &name));
         let Some(rule) = self.config.get(&door).cloned() else {
             return;
         };
-        let has_stop = rule.commands.stop_for(&source.to_ip()).is_some();
+        let has_stop = has_stop(&rule, source);
+        let has_start = rule.commands.start_for(&source.to_ip()).is_some();
         let until = deadline.unwrap_or_else(|| self.stop_deadline(door, time));
-        let opening = has_stop.then(|| self.journal.opening(source, &name, time.nanoseconds()));
-        if let Some(opening) = &opening {
-            self.record(&[Record::Opened { opening: opening.clone(), stop_due: stop_due(until) }]);
+        let opening = self.journal.opening(source, &name, time.nanoseconds());
+        if has_start || has_stop {
+            let (opening, stop_due) = (opening.clone(), stop_due(until));
+            self.record(&[Record::Opened { opening, stop_due, announced: has_start }]);
         }
+        self.start(source, door, &opening);
         if has_stop || deadline.is_some() {
             let granted = deadline.is_some();
+            let opening = has_stop.then_some(opening);
             self.open.insert((source, door), OpenDoor { deadline: until, granted, opening });
-        }
-        if let Some(request) = request(&rule, CommandKind::Start, source) {
-            self.submit(request);
         }
     }
 
@@ -194,8 +274,11 @@ impl Doors {
             return;
         }
         open.deadline = deadline;
-        let record =
-            open.opening.clone().map(|opening| Record::Opened { opening, stop_due: stop_due(deadline) });
+        let record = open.opening.clone().map(|opening| Record::Opened {
+            opening,
+            stop_due: stop_due(deadline),
+            announced: false,
+        });
         if let Some(record) = record {
             self.record(&[record]);
         }
@@ -260,12 +343,17 @@ impl Doors {
         let Some(opening) = open.opening else {
             return;
         };
-        let stop = self.config.get(&door).and_then(|rule| request(rule, CommandKind::Stop, source));
-        let Some(stop) = stop else {
+        self.stop(door, opening);
+    }
+
+    /// Runs the door's stop command, which says so in the journal.
+    fn stop(&mut self, door: DoorId, opening: Opening) {
+        let rule = self.config.get(&door);
+        let Some(mut stop) = rule.and_then(|rule| request(rule, CommandKind::Stop, opening.address)) else {
             return self.record(&[Record::Closed { opening }]);
         };
         self.record(&[Record::Stopping { opening: opening.clone() }]);
-        self.stopping.entry((stop.address, stop.door.clone())).or_default().push(opening);
+        stop.announcement = self.journal.announcement(&Record::Closed { opening });
         self.submit(stop);
     }
 
@@ -276,13 +364,15 @@ impl Doors {
         }
     }
 
-    fn submit(&mut self, request: CommandRequest) {
+    /// `false`: there is no room for it in the queue.
+    pub(super) fn submit(&mut self, request: CommandRequest) -> bool {
         let (address, door, kind) = (request.address, request.door.clone(), request.kind);
         let line = request.command.for_address(address).to_string();
         match self.runner.submit(request) {
             Ok(()) => {
                 log::info!("{door}: running command: {line}");
                 self.notices.push(Notice::of("command", address, &door).kind(kind_name(kind)));
+                true
             }
             Err(refused) => {
                 log::error!("{refused}");
@@ -294,14 +384,16 @@ impl Doors {
                 if kind == CommandKind::Stop {
                     self.refused_stops.push(*refused.0);
                 }
+                false
             }
         }
     }
 
     /// A command has ended.
     pub(super) fn ended(&mut self, outcome: CommandOutcome) {
-        let CommandOutcome { door, kind, address, result, .. } = outcome;
-        if !result.succeeded() {
+        let CommandOutcome { door, kind, address, result, announcement, .. } = outcome;
+        let succeeded = result.succeeded();
+        if !succeeded {
             let reason = match result {
                 CommandResult::Exited(status) => format!("{status}"),
                 CommandResult::TimedOut => "it took too long and was ended".to_owned(),
@@ -311,12 +403,14 @@ impl Doors {
             self.notices
                 .push(Notice::of("command_failed", address, &door).kind(kind_name(kind)).reason(reason));
         }
-        if kind == CommandKind::Stop
-            && let Some(openings) = self.stopping.get_mut(&(address, door))
-            && !openings.is_empty()
+        if kind == CommandKind::Approve {
+            self.decided(address, &door, succeeded);
+        }
+        // One that could not even begin has announced nothing.
+        if let Some(announcement) = announcement
+            && let Err(error) = self.journal.append_announced(&announcement)
         {
-            let opening = openings.remove(0);
-            self.record(&[Record::Closed { opening }]);
+            log_journal_error(&error);
         }
     }
 
@@ -327,9 +421,22 @@ impl Doors {
 
     fn record(&mut self, records: &[Record]) {
         if let Err(error) = self.journal.append(records) {
-            log::error!("{error}; should the controller die now, a stop command may be lost or run twice");
+            log_journal_error(&error);
         }
     }
+}
+
+fn log_journal_error(error: &JournalError) {
+    log::error!("{error}; should the controller die now, a stop command may be lost or run twice");
+}
+
+fn has_stop(door: &Door, source: Address) -> bool {
+    door.commands.stop_for(&source.to_ip()).is_some()
+}
+
+/// Whether the source has given up by now.
+pub(super) fn is_stale(time: Boottime, now: Boottime) -> bool {
+    now.nanoseconds().saturating_sub(time.nanoseconds()) > STALE.as_nanos() as u64
 }
 
 fn by_id(config: &Config) -> HashMap<DoorId, Door> {
@@ -337,49 +444,6 @@ fn by_id(config: &Config) -> HashMap<DoorId, Door> {
     ids.into_iter().zip(config.doors.iter().cloned()).collect()
 }
 
-/// How many commands a configuration lets run and wait.
-pub(super) fn command_limits(config: &Config) -> Limits {
-    Limits {
-        running: NonZeroUsize::new(config.limits.commands as usize).unwrap_or(NonZeroUsize::MIN),
-        queued: config.limits.queued_commands as usize,
-    }
-}
-
 fn stop_due(deadline: Deadline) -> Option<u64> {
     (deadline != Deadline::FOREVER).then_some(deadline.nanoseconds())
-}
-
-const fn kind_name(kind: CommandKind) -> &'static str {
-    match kind {
-        CommandKind::Start => "start",
-        CommandKind::Stop => "stop",
-        CommandKind::Approve => "approve",
-    }
-}
-
-/// The door's command for this source, if it has one.
-fn request(door: &Door, kind: CommandKind, source: Address) -> Option<CommandRequest> {
-    let address = source.to_ip();
-    let command = match kind {
-        CommandKind::Stop => door.commands.stop_for(&address),
-        _ => door.commands.start_for(&address),
-    }?;
-    let opens = match &door.opens {
-        Opens::Any => "any".to_owned(),
-        Opens::Ports(ports) => ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
-    };
-    let open_for = match door.open_for {
-        OpenFor::For(duration) => crate::config::duration::format_duration(duration),
-        OpenFor::Forever => "forever".to_owned(),
-    };
-    Some(CommandRequest {
-        door: door.name.to_string(),
-        kind,
-        command: command.clone(),
-        address,
-        opens,
-        open_for,
-        run_as: door.commands.run_as.clone(),
-        time_limit: door.commands.time_limit,
-    })
 }

@@ -1,9 +1,11 @@
 //! The controller: puts rules in force, keeps watch, and runs commands. The filter works without it.
 
+mod approval;
 mod bring_up;
 mod changes;
 pub(crate) mod completions;
 mod connections;
+mod door_commands;
 mod doors;
 mod in_force;
 mod interface_changes;

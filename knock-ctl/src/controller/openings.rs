@@ -25,13 +25,13 @@ impl Watch {
             self.tell(Notice::new("lost").count(batch.lost));
             self.looks = self.looks.next_multiple_of(RECONCILE_EVERY);
         }
-        if batch.position != self.position {
-            // Before anything is run, so that nothing runs twice.
-            batch.position.save(&self.directory)?;
-            self.position = batch.position;
-        }
         for event in &batch.events {
             self.complete(event)?;
+        }
+        if batch.position != self.position {
+            // Nothing has begun yet, and what is to begin is in the journal: read again, it is known.
+            batch.position.save(&self.directory)?;
+            self.position = batch.position;
         }
         Ok(())
     }
@@ -54,13 +54,11 @@ impl Watch {
                 }
             }
             Some(EventKind::GrantRefused) => {
-                let name = self.doors.name(door);
                 let reason = match event.detail {
                     detail if detail == Refusal::SourceFull as u32 => "this source holds 8 grants already",
                     _ => "the table of grants is full; raise limits.grants",
                 };
-                log::warn!("{source}: {name}: the sequence is complete, but the grant is refused: {reason}");
-                self.tell(Notice::of("grant_refused", source.to_ip(), &name).reason(reason));
+                self.refuse_grant(source, door, reason);
             }
             Some(EventKind::Stage | EventKind::SourceHeld) | None => {}
         }

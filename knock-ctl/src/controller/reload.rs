@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Error, Result};
 use knock_common::grant::Granted;
 
-use super::bring_up::refuse_to_close_for_others;
+use super::bring_up::{refuse_to_close_for_others, remember};
 use super::in_force::Prepared;
 use super::interface_changes::InterfaceChanges;
 use super::notice::Notice;
@@ -124,6 +124,7 @@ impl Watch {
         self.read_completions()?;
         let mode = prepared.config.filter.mode;
         interfaces.attach(&mut self.program, mode, &self.pins)?;
+        remember(&self.program, &self.directory);
         let fallback = self.maps.slot_in_force()?;
         let unconfirmed = confirm.map(|wait| Unconfirmed::for_time(wait, fallback));
         let (in_force, _) = match prepared.put_into_force(&mut self.maps, &self.directory, unconfirmed) {

@@ -106,7 +106,12 @@ pub fn ask(directory: &RuntimeDirectory, request: &Request) -> Result<Report, So
     let mut lines = send(directory, request)?;
     lines.get_ref().set_read_timeout(Some(request.patience())).map_err(io(directory))?;
     let mut line = String::new();
-    lines.read_line(&mut line).map_err(io(directory))?;
+    match lines.read_line(&mut line) {
+        // It ended before it could answer.
+        Ok(0) => return Err(SocketError::NoController),
+        Ok(_) => {}
+        Err(error) => return Err(io(directory)(error)),
+    }
     match serde_json::from_str(&line) {
         Ok(Reply::Done(what)) => Ok(what),
         Ok(Reply::Failed(reason)) => Err(SocketError::Refused(reason)),
@@ -129,10 +134,7 @@ pub fn follow_events(
 }
 
 fn send(directory: &RuntimeDirectory, request: &Request) -> Result<BufReader<BlockingStream>, SocketError> {
-    let mut stream = BlockingStream::connect(directory.socket()).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => SocketError::NoController,
-        _ => io(directory)(error),
-    })?;
+    let mut stream = BlockingStream::connect(directory.socket()).map_err(io(directory))?;
     let mut line = serde_json::to_string(request).map_err(|error| SocketError::Garbled(error.to_string()))?;
     line.push('\n');
     stream.write_all(line.as_bytes()).map_err(io(directory))?;
@@ -140,8 +142,17 @@ fn send(directory: &RuntimeDirectory, request: &Request) -> Result<BufReader<Blo
 }
 
 fn io(directory: &RuntimeDirectory) -> impl Fn(std::io::Error) -> SocketError {
+    use std::io::ErrorKind;
+
     let path = directory.socket();
-    move |source| SocketError::Io { path: path.clone(), source }
+    move |source| match source.kind() {
+        // The socket of one that has ended, or ends just now.
+        ErrorKind::NotFound
+        | ErrorKind::ConnectionRefused
+        | ErrorKind::ConnectionReset
+        | ErrorKind::BrokenPipe => SocketError::NoController,
+        _ => SocketError::Io { path: path.clone(), source },
+    }
 }
 
 /// Serves the socket. The directory is root's alone, and so is whoever reaches the socket.

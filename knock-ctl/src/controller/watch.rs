@@ -13,7 +13,8 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::bring_up::Attached;
 use super::connections;
-use super::doors::{Doors, command_limits};
+use super::door_commands::command_limits;
+use super::doors::Doors;
 use super::in_force::InForce;
 use super::notice::Notice;
 use super::perf::{self, Signal};
@@ -127,7 +128,10 @@ pub(super) async fn watch(options: Options, attached: Attached) -> Result<ExitCo
             }
             _ = look.tick() => watch.look()?,
             Some(signal) = signals.recv() => watch.take(signal)?,
-            Some(outcome) = outcomes.recv() => watch.doors.ended(outcome),
+            Some(outcome) = outcomes.recv() => {
+                watch.doors.ended(outcome);
+                watch.grant_approved()?;
+            }
             Some(pending) = requests.recv() => {
                 if let Some(written) = watch.answer(pending)? {
                     break End::Detached(written);

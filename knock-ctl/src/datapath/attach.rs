@@ -7,7 +7,7 @@ use aya::programs::loaded_programs;
 use aya::programs::xdp::{XdpLink, XdpMode};
 
 use super::egress::{self, EgressHook};
-use super::link::{end_link, open_link, pin_link};
+use super::link::{end_link, open_link, pin_link, program_on_link};
 use super::program::{LINEAR, MULTI_BUFFER, Program};
 use super::{DatapathError, Pins};
 
@@ -84,6 +84,9 @@ impl Program {
 
     /// Puts this program in the place of the one that an earlier controller attached, from one packet to the next.
     pub fn take_over(&mut self, index: u32, pins: &Pins) -> Result<(), DatapathError> {
+        if attached(pins, index).is_some_and(|attached| self.is_running(attached.program_id)) {
+            return Ok(());
+        }
         let path = pins.link(index);
         let name = name_on_link(pins, index)?;
         let link = XdpLink::try_from(FdLink::from(open_link(&path)?))
@@ -102,15 +105,18 @@ impl Program {
     /// [`DatapathError::Verifier`] when the kernel refuses a program.
     pub fn prepare(&mut self, mode: Option<Mode>, pins: &Pins) -> Result<(), DatapathError> {
         for index in pins.linked_interfaces() {
-            if let Ok(name) = name_on_link(pins, index) {
+            let is_running = attached(pins, index).is_some_and(|link| self.is_running(link.program_id));
+            if !is_running && let Ok(name) = name_on_link(pins, index) {
                 self.xdp(name)?;
             }
         }
-        match mode {
-            None => Ok(()),
-            Some(Mode::Native) if self.xdp(MULTI_BUFFER).is_ok() => Ok(()),
-            Some(_) => self.xdp(LINEAR).map(|_| ()),
+        let Some(mode) = mode else {
+            return Ok(());
+        };
+        if mode == Mode::Generic || self.xdp(MULTI_BUFFER).is_err() {
+            self.xdp(LINEAR)?;
         }
+        self.classifier().map(|_| ())
     }
 
     /// Attaches to packets that leave an interface, in the place of an earlier controller's program if there is one, from
@@ -119,14 +125,17 @@ impl Program {
     /// # Errors
     /// [`DatapathError::Egress`] when the interface does not take it.
     pub fn attach_egress(&mut self, index: u32, hook: EgressHook, pins: &Pins) -> Result<(), DatapathError> {
+        if egress::program_on_link(pins, index).is_some_and(|id| self.is_running(id)) {
+            return Ok(());
+        }
         egress::attach(self.classifier()?, index, hook, pins)
     }
 }
 
 /// The interface behind a pinned link and the program on it. `None`: the link is dead, because its interface is gone.
 pub fn attached(pins: &Pins, index: u32) -> Option<AttachedInterface> {
-    let info = FdLink::from(open_link(&pins.link(index)).ok()?).info().ok()?;
-    Some(AttachedInterface { index, program_id: info.program_id() })
+    let program_id = program_on_link(&pins.link(index))?;
+    Some(AttachedInterface { index, program_id })
 }
 
 /// Takes the filter off one interface, or what of it is there.

@@ -21,7 +21,7 @@ use netlink_packet_route::tc::{
 use netlink_sys::protocols::NETLINK_ROUTE;
 use nix::net::if_::{if_indextoname, if_nameindex};
 
-use super::link::{end_link, open_link, pin_link};
+use super::link::{self, end_link, open_link, pin_link};
 use super::program::EGRESS;
 use super::{DatapathError, Pins};
 use crate::netlink::{Scope, ask};
@@ -74,6 +74,11 @@ pub(super) fn attach(
         attach_filter(program, &name, index)
             .map_err(|by_filter| DatapathError::Egress(format!("{by_filter}; by TCX neither: {by_link}")))
     })
+}
+
+/// The program on an interface's pinned link, where there is one.
+pub(super) fn program_on_link(pins: &Pins, index: u32) -> Option<u32> {
+    link::program_on_link(&pins.egress_link(index))
 }
 
 /// Takes the filters that are ours off all interfaces of this thread's network namespace.

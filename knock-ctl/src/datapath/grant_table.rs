@@ -6,6 +6,7 @@ use aya::maps::MapError;
 use knock_common::address::Address;
 use knock_common::connection::{Connections, ConnectionsKey};
 use knock_common::grant::{Change, Granted, GrantedBy, SourceGrants};
+use knock_common::rules::DoorId;
 use knock_common::search::Search;
 use knock_common::tables::TableFull;
 use knock_common::time::{Boottime, Deadline};
@@ -49,6 +50,29 @@ impl Maps {
             stored = self.put_grants(grants)?;
         }
         Ok(stored.map(|()| change))
+    }
+
+    /// A grant of a door, with its count of connections (0: no limit). Nothing is granted on an error.
+    pub fn grant_door(
+        &mut self,
+        source: &Address,
+        door: DoorId,
+        connections: u32,
+        granted_by: GrantedBy,
+        deadline: Deadline,
+        now: Boottime,
+    ) -> Result<Result<Change, TableFull>, DatapathError> {
+        let granted = Granted::Door(door);
+        let change = self.grant(source, granted, granted_by, deadline, now)?;
+        if connections != 0 && matches!(change, Ok(Change::Opened(_) | Change::Extended { .. })) {
+            let key = ConnectionsKey { source: *source, door, padding: 0 };
+            if let Err(error) = self.allow_connections(key, connections) {
+                // Without a count the grant would let no connection in.
+                self.revoke(source, |held| held == granted, now)?;
+                return Err(error);
+            }
+        }
+        Ok(change)
     }
 
     /// Removes a source whose grants have all passed. `false`: there is none.

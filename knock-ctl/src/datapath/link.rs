@@ -21,3 +21,8 @@ pub(super) fn pin_link(link: FdLink, path: &Path) -> Result<(), DatapathError> {
 pub(super) fn end_link(path: &Path) -> Result<(), DatapathError> {
     open_link(path)?.unpin().map(drop).map_err(DatapathError::io(path))
 }
+
+/// The program behind a pinned link. `None`: there is no such pin, or its link is dead.
+pub(super) fn program_on_link(path: &Path) -> Option<u32> {
+    Some(FdLink::from(open_link(path).ok()?).info().ok()?.program_id())
+}

@@ -1,5 +1,7 @@
 //! Loads the kernel programs and their maps, and runs them without any interface.
 
+use std::collections::BTreeSet;
+
 use aya::maps::{MapData, PerfEventArray};
 use aya::programs::{
     Program as Any, ProgramError, SchedClassifier, TestRun, TestRunOptions, TestRunResult, Xdp,
@@ -8,6 +10,7 @@ use aya::{Ebpf, EbpfError, EbpfLoader};
 use knock_common::event::RING_EVENTS;
 use knock_common::hash::HashKey;
 use knock_common::rules::{Control, LAYOUT_VERSION, NO_RULES};
+use sha2::{Digest, Sha256};
 
 use super::maps::{Maps, perf_events};
 use super::object::object;
@@ -68,6 +71,8 @@ pub enum Variant {
 pub struct Program {
     variant: Variant,
     ebpf: Ebpf,
+    /// Programs of the kernel that are the same, over the same maps.
+    running: BTreeSet<u32>,
 }
 
 /// The XDP program for frames in one buffer, that for several, and the classifier of packets that leave.
@@ -126,8 +131,7 @@ impl Program {
             }
         }
         let ebpf = loader.load(object(variant)?).map_err(Box::new)?;
-        let mut program = Self { variant, ebpf };
-        program.classifier()?;
+        let mut program = Self { variant, ebpf, running: BTreeSet::new() };
         let mut maps = Maps::collect(|name| {
             program.ebpf.take_map(name).ok_or_else(|| DatapathError::NoMap(name.to_owned()))
         })?;
@@ -152,7 +156,32 @@ impl Program {
     /// [`DatapathError::Verifier`] when the kernel refuses a program.
     pub fn load_all(&mut self) -> Result<(), DatapathError> {
         let _ = self.xdp(MULTI_BUFFER);
-        self.xdp(LINEAR).map(|_| ())
+        self.xdp(LINEAR)?;
+        self.classifier().map(|_| ())
+    }
+
+    /// SHA-256 of the object file, in hexadecimal.
+    ///
+    /// # Errors
+    /// [`DatapathError::NoProgram`] when none is embedded.
+    pub fn object_hash(variant: Variant) -> Result<String, DatapathError> {
+        Ok(format!("{:x}", Sha256::digest(object(variant)?)))
+    }
+
+    /// Programs of the kernel that were loaded from this object over these maps: where one of them is attached already, nothing
+    /// is loaded.
+    pub fn recognise(&mut self, running: BTreeSet<u32>) {
+        self.running = running;
+    }
+
+    pub(super) fn is_running(&self, id: u32) -> bool {
+        self.running.contains(&id)
+    }
+
+    /// The programs of the kernel that are loaded from this object, here or before.
+    pub fn ids(&self) -> BTreeSet<u32> {
+        let loaded = self.ebpf.programs().filter_map(|(_, program)| Some(program.info().ok()?.id()));
+        self.running.iter().copied().chain(loaded).collect()
     }
 
     pub fn take_perf_events(&mut self) -> Result<PerfEventArray<MapData>, DatapathError> {

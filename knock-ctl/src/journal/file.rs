@@ -4,6 +4,9 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use knock_common::address::Address;
 use nix::errno::Errno;
@@ -12,16 +15,16 @@ use nix::unistd::Uid;
 
 use super::record::{BootId, OpenDoor, Opening, Record};
 use super::replay::Ledger;
+use crate::commands::Announcement;
 use crate::namespace::NamespaceCookie;
 
 /// The record of open doors. While it exists no other process opens the same file.
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
-    file: File,
-    /// Where the next record begins, in bytes.
-    length: u64,
-    /// Records in the file.
+    /// Commands append to it too.
+    file: Arc<File>,
+    /// Records in the file, about.
     lines: usize,
     ledger: Ledger,
     boot_id: BootId,
@@ -49,6 +52,8 @@ const FILE_MODE: u32 = 0o600;
 const DIRECTORY_MODE: u32 = 0o700;
 /// The file is written anew when it has this many records, and four times as many as there are open doors.
 const COMPACT_FROM: usize = 1024;
+/// How long another process's lock may take to go.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Journal {
     /// Opens or creates it, with its directory, and says which doors are open by it. Lines that make no sense are skipped
@@ -82,10 +87,9 @@ impl Journal {
                 path.display()
             );
         }
-        let (file, length, lines) = rewrite(path, &ledger).map_err(in_path)?;
+        let (file, lines) = rewrite(path, &ledger).map_err(in_path)?;
         let open_doors = ledger.open_doors(&boot_id);
-        let journal =
-            Self { path: path.to_owned(), file, length, lines, ledger, boot_id, namespace, _lock: lock };
+        let journal = Self { path: path.to_owned(), file, lines, ledger, boot_id, namespace, _lock: lock };
         Ok((journal, open_doors))
     }
 
@@ -93,6 +97,25 @@ impl Journal {
     pub fn opening(&self, address: Address, door: &str, opened_at: u64) -> Opening {
         let (boot_id, namespace) = (self.boot_id.clone(), self.namespace);
         Opening { address, door: door.to_owned(), opened_at, boot_id, namespace }
+    }
+
+    /// Whether there is such an opening that is not closed.
+    pub fn knows(&self, opening: &Opening) -> bool {
+        self.ledger.knows(opening)
+    }
+
+    /// A record that a command is to append as it begins.
+    pub fn announcement(&self, record: &Record) -> Option<Announcement> {
+        let line = to_lines(std::iter::once(record)).ok()?;
+        Some(Announcement::new(Arc::clone(&self.file), line))
+    }
+
+    /// Appends what a command was to announce, whether it has or not.
+    pub fn append_announced(&mut self, announcement: &Announcement) -> Result<(), JournalError> {
+        match serde_json::from_slice(announcement.line()) {
+            Ok(record) => self.append(&[record]),
+            Err(error) => Err(JournalError::File { path: self.path.clone(), source: error.into() }),
+        }
     }
 
     /// Appends the records, all of them or, with an error, none. With [`Record::Opened`] among them they are on the disk
@@ -109,22 +132,29 @@ impl Journal {
     fn write(&mut self, records: &[Record]) -> io::Result<()> {
         let lines = to_lines(records.iter())?;
         let must_last = records.iter().any(|record| matches!(record, Record::Opened { .. }));
-        let written =
-            self.file.write_all(&lines).and_then(|()| if must_last { self.file.sync_data() } else { Ok(()) });
+        let length = self.file.metadata()?.len();
+        let mut file = &*self.file;
+        let written = file.write_all(&lines).and_then(|()| if must_last { file.sync_data() } else { Ok(()) });
         if let Err(error) = written {
             // Else the next record would continue a line that is cut short.
-            self.file.set_len(self.length)?;
+            self.file.set_len(length)?;
             return Err(error);
         }
-        self.length += lines.len() as u64;
         self.lines += records.len();
         Ok(())
     }
 
     /// The file serves as it is when it can't be written anew.
     fn compact(&mut self) {
-        match rewrite(&self.path, &self.ledger) {
-            Ok((file, length, lines)) => (self.file, self.length, self.lines) = (file, length, lines),
+        let rewrite = || {
+            // What commands have announced is there alone. None is about to: they have begun when the call that starts them
+            // returns.
+            let (ledger, _) = Ledger::replay(&read(&self.path)?);
+            let (file, lines) = rewrite(&self.path, &ledger)?;
+            io::Result::Ok((ledger, file, lines))
+        };
+        match rewrite() {
+            Ok((ledger, file, lines)) => (self.ledger, self.file, self.lines) = (ledger, file, lines),
             Err(error) => log::warn!("cannot write the journal {} anew: {error}", self.path.display()),
         }
     }
@@ -148,7 +178,7 @@ fn secure_directory(directory: &Path) -> Result<(), JournalError> {
 
 /// On a file of its own, because the journal itself is replaced.
 fn lock(path: &Path) -> Result<Flock<File>, JournalError> {
-    let file = OpenOptions::new()
+    let mut file = OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(false)
@@ -156,10 +186,19 @@ fn lock(path: &Path) -> Result<Flock<File>, JournalError> {
         .custom_flags(libc::O_NOFOLLOW)
         .open(beside(path, "lock"))
         .map_err(|source| JournalError::File { path: path.to_owned(), source })?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
-        Errno::EWOULDBLOCK => JournalError::InUse(path.to_owned()),
-        errno => JournalError::File { path: path.to_owned(), source: errno.into() },
-    })
+    let begun = Instant::now();
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(lock),
+            // The commands of a process that was killed hold it until they have begun.
+            Err((unlocked, Errno::EWOULDBLOCK)) if begun.elapsed() < PATIENCE => file = unlocked,
+            Err((_, Errno::EWOULDBLOCK)) => return Err(JournalError::InUse(path.to_owned())),
+            Err((_, errno)) => {
+                return Err(JournalError::File { path: path.to_owned(), source: errno.into() });
+            }
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {
@@ -179,9 +218,8 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-/// Replaces the file, which after a crash is either the old one or the new one. Returns it, its length in bytes and its
-/// number of records.
-fn rewrite(path: &Path, ledger: &Ledger) -> io::Result<(File, u64, usize)> {
+/// Replaces the file, which after a crash is either the old one or the new one. Returns it and its number of records.
+fn rewrite(path: &Path, ledger: &Ledger) -> io::Result<(Arc<File>, usize)> {
     let records: Vec<Record> = ledger.records().collect();
     let content = to_lines(records.iter())?;
     let new = beside(path, "new");
@@ -194,7 +232,7 @@ fn rewrite(path: &Path, ledger: &Ledger) -> io::Result<(File, u64, usize)> {
     file.sync_all()?;
     fs::rename(&new, path)?;
     File::open(directory_of(path))?.sync_all()?;
-    Ok((file, content.len() as u64, records.len()))
+    Ok((Arc::new(file), records.len()))
 }
 
 fn to_lines<'a>(records: impl Iterator<Item = &'a Record>) -> io::Result<Vec<u8>> {

@@ -17,13 +17,21 @@ pub enum Record {
         opening: Opening,
         /// CLOCK_BOOTTIME in nanoseconds; `None`: it stays open until it is revoked.
         stop_due: Option<u64>,
+        /// Its start command will say that it has begun.
+        #[serde(default)]
+        announced: bool,
+    },
+    /// Its start command has begun.
+    Started {
+        #[serde(flatten)]
+        opening: Opening,
     },
     /// Its stop command is about to run.
     Stopping {
         #[serde(flatten)]
         opening: Opening,
     },
-    /// Nothing is due any more.
+    /// Nothing is due any more: its stop command has begun, or there is none.
     Closed {
         #[serde(flatten)]
         opening: Opening,
@@ -49,6 +57,8 @@ pub struct Opening {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenDoor {
     pub opening: Opening,
+    /// Of this boot, and its start command has not begun.
+    pub unstarted: bool,
     pub stop: StopDue,
 }
 

@@ -13,6 +13,7 @@ pub(super) struct Ledger(BTreeMap<Opening, State>);
 #[derive(Debug)]
 struct State {
     stop_due: Option<u64>,
+    unstarted: bool,
     stopping: bool,
 }
 
@@ -38,8 +39,14 @@ impl Ledger {
 
     pub(super) fn enter(&mut self, record: Record) {
         match record {
-            Record::Opened { opening, stop_due } => {
-                self.0.insert(opening, State { stop_due, stopping: false });
+            Record::Opened { opening, stop_due, announced } => {
+                let unstarted = self.0.get(&opening).map_or(announced, |state| state.unstarted);
+                self.0.insert(opening, State { stop_due, unstarted, stopping: false });
+            }
+            Record::Started { opening } => {
+                if let Some(state) = self.0.get_mut(&opening) {
+                    state.unstarted = false;
+                }
             }
             Record::Stopping { opening } => {
                 if let Some(state) = self.0.get_mut(&opening) {
@@ -61,6 +68,10 @@ impl Ledger {
         before - self.len()
     }
 
+    pub(super) fn knows(&self, opening: &Opening) -> bool {
+        self.0.contains_key(opening)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
@@ -73,14 +84,19 @@ impl Ledger {
         };
         self.0
             .iter()
-            .map(|(opening, state)| OpenDoor { opening: opening.clone(), stop: due(opening, state) })
+            .map(|(opening, state)| OpenDoor {
+                opening: opening.clone(),
+                unstarted: state.unstarted && opening.boot_id == *boot_id,
+                stop: due(opening, state),
+            })
             .collect()
     }
 
     /// The fewest records that say the same.
     pub(super) fn records(&self) -> impl Iterator<Item = Record> {
         self.0.iter().flat_map(|(opening, state)| {
-            let opened = Record::Opened { opening: opening.clone(), stop_due: state.stop_due };
+            let (stop_due, announced) = (state.stop_due, state.unstarted);
+            let opened = Record::Opened { opening: opening.clone(), stop_due, announced };
             let stopping = state.stopping.then(|| Record::Stopping { opening: opening.clone() });
             [Some(opened), stopping].into_iter().flatten()
         })

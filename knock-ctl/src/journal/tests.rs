@@ -21,7 +21,7 @@ fn opening(journal: &Journal, address: &str, opened_at: u64) -> Opening {
 }
 
 fn opened(opening: &Opening, stop_due: Option<u64>) -> Record {
-    Record::Opened { opening: opening.clone(), stop_due }
+    Record::Opened { opening: opening.clone(), stop_due, announced: false }
 }
 
 fn stopping(opening: &Opening) -> Record {
@@ -62,8 +62,8 @@ fn open_doors_come_back_and_closed_ones_do_not() {
         assert_eq!(
             doors,
             [
-                OpenDoor { opening: timed.clone(), stop: StopDue::At(50) },
-                OpenDoor { opening: forever.clone(), stop: StopDue::WhenRevoked },
+                OpenDoor { opening: timed.clone(), unstarted: false, stop: StopDue::At(50) },
+                OpenDoor { opening: forever.clone(), unstarted: false, stop: StopDue::WhenRevoked },
             ]
         );
     }
@@ -78,7 +78,10 @@ fn a_stop_that_had_begun_is_due_now() {
     journal.append(&[stopping(&revoked)]).unwrap();
     drop(journal);
     for _ in 0..2 {
-        assert_eq!(open(&path).1, [OpenDoor { opening: revoked.clone(), stop: StopDue::Now }]);
+        assert_eq!(
+            open(&path).1,
+            [OpenDoor { opening: revoked.clone(), unstarted: false, stop: StopDue::Now }]
+        );
     }
 }
 
@@ -109,7 +112,7 @@ fn what_was_opened_in_a_namespace_that_is_no_more_is_forgotten() {
     drop(journal);
     assert_eq!(open_in("first", 1).1.len(), 1, "in the same namespace it goes on");
     // Numbers begin anew with every boot.
-    assert_eq!(open_in("second", 2).1, [OpenDoor { opening: gone, stop: StopDue::Now }]);
+    assert_eq!(open_in("second", 2).1, [OpenDoor { opening: gone, unstarted: false, stop: StopDue::Now }]);
 
     let (mut journal, left) = open_in("first", 2);
     assert_eq!(left, []);
@@ -117,7 +120,10 @@ fn what_was_opened_in_a_namespace_that_is_no_more_is_forgotten() {
     journal.append(&[opened(&own, Some(60))]).unwrap();
     drop(journal);
     for _ in 0..2 {
-        assert_eq!(open_in("first", 2).1, [OpenDoor { opening: own.clone(), stop: StopDue::At(60) }]);
+        assert_eq!(
+            open_in("first", 2).1,
+            [OpenDoor { opening: own.clone(), unstarted: false, stop: StopDue::At(60) }]
+        );
     }
 }
 
@@ -130,11 +136,11 @@ fn extending_an_opening_moves_its_stop_and_reopening_is_another_opening() {
     journal.append(&[opened(&first, Some(50))]).unwrap();
     drop(journal);
     let (mut journal, doors) = open(&path);
-    assert_eq!(doors, [OpenDoor { opening: first.clone(), stop: StopDue::At(50) }]);
+    assert_eq!(doors, [OpenDoor { opening: first.clone(), unstarted: false, stop: StopDue::At(50) }]);
     // The first opening's stop command ends only after the door opened again.
     journal.append(&[stopping(&first), opened(&second, Some(90)), closed(&first)]).unwrap();
     drop(journal);
-    assert_eq!(open(&path).1, [OpenDoor { opening: second, stop: StopDue::At(90) }]);
+    assert_eq!(open(&path).1, [OpenDoor { opening: second, unstarted: false, stop: StopDue::At(90) }]);
 }
 
 #[test]
@@ -191,7 +197,7 @@ fn the_file_stays_small() {
     let lines = fs::read(&path).unwrap().iter().filter(|&&byte| byte == b'\n').count();
     assert!(lines <= 1024, "{lines}");
     drop(journal);
-    assert_eq!(open(&path).1, [OpenDoor { opening: kept, stop: StopDue::At(1999) }]);
+    assert_eq!(open(&path).1, [OpenDoor { opening: kept, unstarted: false, stop: StopDue::At(1999) }]);
 }
 
 #[test]
@@ -230,11 +236,11 @@ fn the_kernel_names_this_boot() {
     journal.append(&[opened(&now, Some(5))]).unwrap();
     drop(journal);
     let (_journal, doors) = Journal::open(&path, None).unwrap();
-    assert_eq!(doors, [OpenDoor { opening: now, stop: StopDue::At(5) }]);
+    assert_eq!(doors, [OpenDoor { opening: now, unstarted: false, stop: StopDue::At(5) }]);
     let line = fs::read_to_string(&path).unwrap();
     let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
     let expected = format!(
-        r#"{{"record":"opened","address":"192.0.2.7","door":"ssh","opened_at":1,"boot_id":"{}","stop_due":5}}"#,
+        r#"{{"record":"opened","address":"192.0.2.7","door":"ssh","opened_at":1,"boot_id":"{}","stop_due":5,"announced":false}}"#,
         boot_id.trim()
     );
     assert_eq!(line, expected + "\n");

@@ -127,7 +127,7 @@ fn effect(door: &DoorRule) -> Door {
             .open_for
             .map_or(u64::MAX, |open_for| u64::try_from(open_for.as_nanos()).unwrap_or(u64::MAX)),
         connections: door.connections,
-        grants: u16::from(!door.opens.is_nothing()),
+        grants: u16::from(!door.opens.is_nothing() && !door.approved),
         revokes: u16::from(!door.revokes.is_empty()),
     }
 }

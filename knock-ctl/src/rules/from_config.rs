@@ -48,6 +48,7 @@ impl From<&config::Door> for DoorRule {
             same_ttl: door.same_ttl,
             targets: door.target.clone(),
             opens: named_ports(&door.opens).map_or(Opens::Any, Opens::Ports),
+            approved: door.commands.approve.is_some(),
             open_for: match door.open_for {
                 OpenFor::For(duration) => Some(duration),
                 OpenFor::Forever => None,

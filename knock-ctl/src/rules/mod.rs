@@ -102,6 +102,8 @@ pub struct DoorRule {
     /// Empty: knocks count wherever they are sent.
     pub targets: Vec<IpAddr>,
     pub opens: Opens,
+    /// The controller writes the grant, once it is approved.
+    pub approved: bool,
     /// `None`: until revoked.
     pub open_for: Option<Duration>,
     /// 0: no limit.

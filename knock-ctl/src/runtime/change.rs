@@ -1,12 +1,11 @@
 //! What was there when rules were put into force that wait to be confirmed.
 
 use std::fs;
-use std::io::ErrorKind;
 
 use knock_common::time::Boottime;
 use serde::{Deserialize, Serialize};
 
-use super::{Position, RuntimeDirectory, RuntimeError, replace_file};
+use super::{Position, RuntimeDirectory, RuntimeError, read_record, write_record};
 
 /// What tells whether somebody has come in since a change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,21 +29,12 @@ impl ChangeRecord {
 
     /// `None`: nothing is known of the change that can be confirmed until `until`.
     pub fn load(directory: &RuntimeDirectory, until: Boottime) -> Result<Option<Self>, RuntimeError> {
-        let path = directory.change_file();
-        match fs::read(&path) {
-            Ok(content) => serde_json::from_slice(&content)
-                .map(|record: Self| (record.confirm_by == until.nanoseconds()).then_some(record))
-                .map_err(|source| RuntimeError::Garbled { path, source }),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(RuntimeError::io(path)(error)),
-        }
+        let record: Option<Self> = read_record(directory.change_file())?;
+        Ok(record.filter(|record| record.confirm_by == until.nanoseconds()))
     }
 
     pub fn save(&self, directory: &RuntimeDirectory) -> Result<(), RuntimeError> {
-        let path = directory.change_file();
-        let content = serde_json::to_vec(self)
-            .map_err(|source| RuntimeError::Garbled { path: path.clone(), source })?;
-        replace_file(&path, &content)
+        write_record(directory.change_file(), self)
     }
 
     /// The change waits no more.

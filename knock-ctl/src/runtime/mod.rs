@@ -3,6 +3,7 @@
 mod change;
 mod lock;
 mod position;
+mod programs;
 mod state;
 
 use std::fs;
@@ -11,12 +12,15 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use knock_common::rules::Slot;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::namespace::NetworkNamespace;
 
 pub use change::ChangeRecord;
 pub use lock::{ControllerLock, running_controller};
 pub use position::Position;
+pub use programs::ProgramRecord;
 pub use state::{ConfigState, DoorState, RunState};
 
 /// `/run/knock/net-INODE`, for root alone.
@@ -53,7 +57,8 @@ impl RuntimeDirectory {
 
     /// Forgets what was in force; what was pinned is gone.
     pub fn clear(&self) {
-        for path in [self.state_file(0), self.state_file(1), self.position_file(), self.change_file()] {
+        let records = [self.position_file(), self.change_file(), self.programs_file()];
+        for path in records.into_iter().chain([0, 1].map(|slot| self.state_file(slot))) {
             // Nobody reads it without pins.
             let _ = fs::remove_file(path);
         }
@@ -76,8 +81,30 @@ impl RuntimeDirectory {
         self.0.join("change.json")
     }
 
+    pub fn programs_file(&self) -> PathBuf {
+        self.0.join("programs.json")
+    }
+
     pub fn position_file(&self) -> PathBuf {
         self.0.join("position.json")
+    }
+}
+
+/// `None`: there is no such file.
+fn read_record<T: DeserializeOwned>(path: PathBuf) -> Result<Option<T>, RuntimeError> {
+    match fs::read(&path) {
+        Ok(content) => serde_json::from_slice(&content)
+            .map(Some)
+            .map_err(|source| RuntimeError::Garbled { path, source }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(RuntimeError::io(path)(error)),
+    }
+}
+
+fn write_record<T: Serialize>(path: PathBuf, record: &T) -> Result<(), RuntimeError> {
+    match serde_json::to_vec(record) {
+        Ok(content) => replace_file(&path, &content),
+        Err(source) => Err(RuntimeError::Garbled { path, source }),
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod addresses;
+mod approval;
 mod at_once;
 mod client;
 mod commands;
@@ -16,6 +17,7 @@ mod exceptions;
 mod floods;
 mod forgery;
 mod forwarded;
+mod kills;
 mod lockout;
 mod no_clue;
 mod recipe;

@@ -57,6 +57,7 @@ fn no_stranger_gets_through_while_a_controller_takes_over(mode: Mode) {
     let dropped = site.counted("no_grant");
     let (stop, socket) = (AtomicBool::new(false), lab.raw_socket(Machine::Stranger).unwrap());
     let sent = thread::scope(|scope| {
+        let meanwhile = Until(&stop);
         let hammer = scope.spawn(|| {
             let mut sent = 0u64;
             while !stop.load(Ordering::SeqCst) {
@@ -73,9 +74,10 @@ fn no_stranger_gets_through_while_a_controller_takes_over(mode: Mode) {
             sent
         });
         for _ in 0..2 {
+            site.forget_programs();
             site.attach_in(mode).kill();
         }
-        stop.store(true, Ordering::SeqCst);
+        drop(meanwhile);
         hammer.join().unwrap()
     });
     assert!(sent > 5000, "{sent}");

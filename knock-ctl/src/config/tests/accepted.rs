@@ -57,6 +57,7 @@ fn minimal() -> Config {
             connections: 0,
             revokes: vec![],
             commands: DoorCommands {
+                approve: None,
                 start: PerFamily::default(),
                 stop: PerFamily::default(),
                 cmd_timeout: seconds(10),
@@ -236,6 +237,7 @@ include_public = true
                 connections: 1,
                 revokes: vec![],
                 commands: DoorCommands {
+                    approve: None,
                     start: PerFamily { v4: shell("echo %IP%"), v6: None },
                     stop: PerFamily {
                         v4: Some(CommandLine::Direct(["/bin/echo", "", "%IP%"].map(str::to_owned).to_vec())),

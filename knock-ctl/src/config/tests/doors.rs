@@ -82,7 +82,7 @@ sequence = [6, 4, 3]
             &format!("3:12: open_for: this is not a duration; {durations}"),
             "4:10: opens: this port names no protocol; write \"22/tcp\"",
             "5:1: unknown key \"colour\" in [door_defaults]; known here: sequence, sequence_file, seq_timeout, same_ttl, tcpflags, target, \
-             opens, open_for, connections, revokes, start_command, command, stop_command, start_command_6, \
+             opens, open_for, connections, revokes, approve_command, start_command, command, stop_command, start_command_6, \
              stop_command_6, cmd_timeout, run_as, command_time_limit",
             "7:1: \"start_command\" and \"command\" are both given; keep one of the two",
         ],

@@ -253,7 +253,6 @@ fn what_this_version_cannot_honour_is_refused_at_its_line() {
         refused_in(section, line, &format!("1: this value of \"{key}\" is {no}; {cure}"));
     }
     refused_in("log", "file = \"/var/log/knock.log\"", &format!("1: \"file\" is {no}; leave it out"));
-    refused_in_door("approve_command = \"true\"", &format!("1: \"approve_command\" is {no}; leave it out"));
     refused("[metrics]\n", &[&format!("1:2: \"metrics\" is {no}; leave it out")]);
     let text = "[doors.ssh]\none_time_sequences = \"x\"\nopens = [\"22/tcp\"]\n";
     refused(text, &[&format!("2:1: \"one_time_sequences\" is {no}; leave it out")]);
@@ -285,6 +284,28 @@ fn a_door_or_key_that_is_there_twice_does_not_hide_other_errors() {
             "5:8: \"ssh\" is here twice; keep one of the two, or rename one",
             "6:1: \"sequence\" is here twice; keep one of the two, or rename one",
             "8:1: unknown key \"x\" in [log]; known here: stages",
+        ],
+    );
+}
+
+#[test]
+fn approval_that_could_not_be_meant() {
+    for nothing in ["\"\"", "[]", "\" \""] {
+        refused_in_door(
+            &format!("approve_command = {nothing}"),
+            "19: approve_command: this is no command, so that it can approve nobody; name one, or leave the key out",
+        );
+    }
+}
+
+#[test]
+fn a_closing_door_is_not_approved() {
+    refused(
+        "[doors.ssh]\nsequence = [41207, 5481, 60122]\nopens = [\"22/tcp\"]\n\
+         [doors.close]\nsequence = [41208, 5481, 60122]\nrevokes = [\"ssh\"]\napprove_command = \"true\"\n",
+        &[
+            "4:8: door \"close\" has both approve_command and revokes, and would revoke before it is approved; \
+           make two doors of it, or leave one of them out",
         ],
     );
 }

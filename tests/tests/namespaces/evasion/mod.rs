@@ -149,6 +149,7 @@ fn none_stops_an_honest_knock(mode: Mode) {
         aims.flat_map(|aim| shapes.iter().filter_map(move |shape| shape.dress(aim))).flatten().collect();
     let (stop, socket) = (AtomicBool::new(false), lab.raw_socket(Machine::Stranger).unwrap());
     thread::scope(|scope| {
+        let meanwhile = Until(&stop);
         let flood = scope.spawn(|| {
             let mut rounds = 0;
             while !stop.load(Ordering::SeqCst) {
@@ -165,7 +166,7 @@ fn none_stops_an_honest_knock(mode: Mode) {
             let mut stream = connect_within(lab, Machine::Client, server(), SSH, LIMIT).stream();
             assert!(carries_data(&mut stream, LIMIT));
         }
-        stop.store(true, Ordering::SeqCst);
+        drop(meanwhile);
         assert!(flood.join().unwrap() > 1, "the flood went on meanwhile");
     });
     assert_eq!(service.accepted(), SERVERS.len(), "nobody else got through");

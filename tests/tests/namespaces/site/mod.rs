@@ -9,6 +9,7 @@ mod mode;
 mod service;
 mod ssh;
 mod tcp_counters;
+mod until;
 mod witness;
 
 pub use aim::Aim;
@@ -21,6 +22,7 @@ pub(crate) use mode::in_each_mode;
 pub use service::{Service, echo_datagrams, udp_socket};
 pub use ssh::{SshSession, Sshd};
 pub use tcp_counters::TcpCounters;
+pub use until::Until;
 pub use witness::Witness;
 
 use std::fs::{self, Permissions};
@@ -166,6 +168,11 @@ impl Site {
     /// Where the controller keeps what it needs while the machine is up.
     pub fn runtime_directory(&self) -> PathBuf {
         PathBuf::from(format!("/run/knock/net-{}", self.inode))
+    }
+
+    /// The next controller takes the programs for those of another version, and puts its own in their place.
+    pub fn forget_programs(&self) {
+        fs::remove_file(self.runtime_directory().join("programs.json")).unwrap();
     }
 
     /// Which doors are open by the controller's account.

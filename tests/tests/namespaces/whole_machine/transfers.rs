@@ -36,6 +36,7 @@ fn none_is_lost(mode: Mode) {
     let is_idle = |number: usize| number % 4 >= 2;
     let progress = || [0, 1, 4, 5].map(|number| echoed[number].load(Ordering::SeqCst));
     thread::scope(|scope| {
+        let meanwhile = Until(&stop);
         for (number, mut stream) in streams.iter().enumerate() {
             if !is_idle(number) {
                 let (stop, echoed) = (&stop, &echoed[number]);
@@ -51,7 +52,7 @@ fn none_is_lost(mode: Mode) {
         all_go_on("transfers go on behind the filter");
         controller.kill();
         all_go_on("transfers go on without a controller");
-        stop.store(true, Ordering::SeqCst);
+        drop(meanwhile);
     });
     for (_, mut stream) in streams.iter().enumerate().filter(|(number, _)| is_idle(*number)) {
         stream.write_all(b"ping").unwrap();
