@@ -3,5 +3,8 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    knock_ctl::cli::run()
+    #[cfg(feature = "controller")]
+    return knock_ctl::cli::run();
+    #[cfg(not(feature = "controller"))]
+    return knock_ctl::client::run_alone();
 }

@@ -7,7 +7,6 @@ mod detach;
 mod door_or_port;
 mod drops;
 mod events;
-mod failure;
 mod filter;
 mod generate;
 mod grant;
@@ -24,7 +23,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use env_logger::Env;
 
-use crate::client::{self, KnockArguments};
+use crate::client::ClientCommand;
+use crate::failure;
 
 const DEFAULT_CONFIG: &str = "/etc/knock/knock.toml";
 
@@ -52,7 +52,8 @@ enum Command {
     Events(events::EventsArguments),
     Import(import::ImportArguments),
     Generate(generate::GenerateArguments),
-    Knock(KnockArguments),
+    #[command(flatten)]
+    Client(ClientCommand),
 }
 
 impl Command {
@@ -71,7 +72,7 @@ impl Command {
             Self::Events(arguments) => events::run(arguments),
             Self::Import(arguments) => import::run(&arguments),
             Self::Generate(arguments) => generate::run(&arguments),
-            Self::Knock(arguments) => client::run(arguments),
+            Self::Client(command) => command.run(),
         }
     }
 }
@@ -80,10 +81,7 @@ impl Command {
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     env_logger::Builder::from_env(Env::default().default_filter_or("info")).format_target(false).init();
-    cli.command.run().unwrap_or_else(|error| {
-        eprintln!("knock-ctl: {}", failure::describe(&error));
-        ExitCode::FAILURE
-    })
+    cli.command.run().unwrap_or_else(|error| failure::report(&error))
 }
 
 #[cfg(test)]

@@ -78,7 +78,7 @@ fn each_subcommand_is_read_with_its_options() {
     for (line, expected) in commands {
         assert_eq!(format!("{:?}", parse(&format!("knock-ctl {line}")).unwrap()), expected, "{line}");
     }
-    assert!(matches!(parse("knock-ctl knock localhost 7000"), Ok(Command::Knock(_))));
+    assert!(matches!(parse("knock-ctl knock localhost 7000"), Ok(Command::Client(ClientCommand::Knock(_)))));
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Waits until a port answers.
 
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -28,32 +30,49 @@ impl Patience {
     };
 }
 
-/// Whether a TCP connection to the port succeeds at any of the addresses, which are tried side by side.
-pub(super) fn any_answers(addresses: &[SocketAddr], port: WaitPort, patience: Patience) -> bool {
+/// The first TCP connection to the port that succeeds at any of the addresses, which are tried side by side. It is the
+/// only one, unless two succeed at the same moment: a grant may be good for one alone.
+pub(super) fn first_answer(
+    addresses: &[SocketAddr],
+    port: WaitPort,
+    patience: Patience,
+) -> Option<TcpStream> {
     let deadline = Instant::now() + patience.total;
-    let answered = AtomicBool::new(false);
+    let answered = Arc::new(AtomicBool::new(false));
+    let (sender, answers) = mpsc::channel();
     thread::sleep(patience.first);
-    thread::scope(|scope| {
-        for &(mut address) in addresses {
-            address.set_port(port.number());
-            let answered = &answered;
-            scope.spawn(move || try_until_answered(address, patience, deadline, answered));
-        }
-    });
-    answered.load(Ordering::Relaxed)
+    for &(mut address) in addresses {
+        address.set_port(port.number());
+        let (sender, answered) = (sender.clone(), Arc::clone(&answered));
+        thread::spawn(move || {
+            if let Some(stream) = try_until_answered(address, patience, deadline, &answered) {
+                // Nobody takes what comes second.
+                let _ = sender.send(stream);
+            }
+        });
+    }
+    drop(sender);
+    let stream = answers.recv().ok();
+    answered.store(true, Ordering::Relaxed);
+    stream
 }
 
-fn try_until_answered(address: SocketAddr, patience: Patience, deadline: Instant, answered: &AtomicBool) {
+fn try_until_answered(
+    address: SocketAddr,
+    patience: Patience,
+    deadline: Instant,
+    answered: &AtomicBool,
+) -> Option<TcpStream> {
     while !answered.load(Ordering::Relaxed) {
         let started = Instant::now();
         let left = deadline.saturating_duration_since(started);
         if left.is_zero() {
-            return;
+            return None;
         }
-        if TcpStream::connect_timeout(&address, patience.each.min(left)).is_ok() {
-            answered.store(true, Ordering::Relaxed);
-            return;
+        if let Ok(stream) = TcpStream::connect_timeout(&address, patience.each.min(left)) {
+            return Some(stream);
         }
         thread::sleep(patience.every.saturating_sub(started.elapsed()));
     }
+    None
 }

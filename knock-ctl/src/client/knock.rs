@@ -30,5 +30,16 @@ fn send_syn(socket: &Socket, target: &SockAddr) -> io::Result<()> {
 
 fn is_sent(error: &io::Error) -> bool {
     // Where the host is this one, a closed port has refused before connect returns.
-    error.raw_os_error() == Some(libc::EINPROGRESS) || error.kind() == ErrorKind::ConnectionRefused
+    is_under_way(error) || error.kind() == ErrorKind::ConnectionRefused
+}
+
+/// How a connect that does not wait says that it has begun.
+#[cfg(unix)]
+fn is_under_way(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(nix::errno::Errno::EINPROGRESS as i32)
+}
+
+#[cfg(not(unix))]
+fn is_under_way(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::WouldBlock
 }

@@ -1,153 +1,87 @@
 //! The knocking client, `knock-ctl knock`; needs no privilege.
 
 mod answer;
+mod arguments;
+mod command;
 mod error;
 mod knock;
+mod knocking;
+mod one_time;
+mod plan;
 mod port;
+mod relay;
 mod resolve;
 
-use std::io;
-use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
-use std::thread;
-use std::time::Duration;
 
-use clap::Args;
-use knock_common::port::{Port, Protocol};
+use anyhow::Context as _;
 
-use answer::{Patience, any_answers};
-use error::KnockError;
-use knock::knock;
-use port::{PortArgument, WaitPort};
-use resolve::{Family, resolve};
+pub use arguments::KnockArguments;
+pub use command::{ClientCommand, run_alone};
+pub use port::WaitPort;
+pub use resolve::Family;
 
-/// Knocks at a host's ports, in their order, at every address that its name has.
-#[derive(Args, Debug)]
-pub struct KnockArguments {
-    /// A name or an address
-    host: String,
+use answer::Patience;
+use knocking::{Knocking, Notes};
+use plan::{Afterwards, Plan, PlanError};
+use resolve::resolve;
 
-    /// The sequence: PORT, PORT/PROTO or PORT:PROTO; tcp unless said
-    #[arg(required = true, value_name = "PORT[/PROTO]")]
-    ports: Vec<PortArgument>,
+use crate::config::hosts::Secret;
+use crate::config::{Sequence, private};
 
-    /// Milliseconds from one knock to the next
-    #[arg(short, long, value_name = "MS", default_value_t = 50)]
-    delay: u64,
-
-    /// A port without protocol is a UDP port
-    #[arg(short, long)]
-    udp: bool,
-
-    /// Print each knock
-    #[arg(short, long)]
-    verbose: bool,
-
-    /// Knock at IPv4 addresses only
-    #[arg(short = '4', long, conflicts_with = "ipv6")]
-    ipv4: bool,
-
-    /// Knock at IPv6 addresses only
-    #[arg(short = '6', long)]
-    ipv6: bool,
-
-    /// Then connect to this TCP port until it answers, for 5 seconds at most: what is used up by one connection is
-    /// used up by this one
-    #[arg(long, value_name = "PORT/PROTO")]
-    wait: Option<WaitPort>,
-
-    /// Knock up to N times more while the port of --wait doesn't answer
-    #[arg(long, value_name = "N", requires = "wait", default_value_t = 0)]
-    retry: u32,
-}
-
-impl KnockArguments {
-    fn family(&self) -> Option<Family> {
-        match (self.ipv4, self.ipv6) {
-            (true, _) => Some(Family::Ipv4),
-            (_, true) => Some(Family::Ipv6),
-            (false, false) => None,
+/// Knocks, and does what is asked for then. The error is a sentence for the user.
+pub fn run(arguments: &KnockArguments) -> anyhow::Result<ExitCode> {
+    match Plan::new(arguments, plan::hosts_file().as_deref()) {
+        Ok(plan) => carry_out(plan, arguments.verbose).map(|()| ExitCode::SUCCESS),
+        Err(PlanError::Call(error)) => {
+            eprintln!("knock-ctl: {error}");
+            Ok(ExitCode::from(2))
         }
-    }
-
-    fn sequence(&self) -> Vec<Port> {
-        let default = if self.udp { Protocol::Udp } else { Protocol::Tcp };
-        self.ports.iter().map(|port| port.or_protocol(default)).collect()
+        Err(PlanError::Hosts(errors)) => Err(errors.into()),
     }
 }
 
-/// Knocks, and waits for the answer where one is asked for. The error is a sentence for the user.
-pub fn run(arguments: KnockArguments) -> anyhow::Result<ExitCode> {
-    let knocking = Knocking {
-        addresses: resolve(&arguments.host, arguments.family())?,
-        sequence: arguments.sequence(),
-        host: arguments.host,
-        delay: Duration::from_millis(arguments.delay),
-        verbose: arguments.verbose,
+fn carry_out(plan: Plan, verbose: bool) -> anyhow::Result<()> {
+    let notes =
+        if matches!(plan.afterwards, Afterwards::Relay { .. }) { Notes::Stderr } else { Notes::Stdout };
+    // A name that can't be found uses no line up.
+    let addresses = resolve(&plan.host, plan.family)?;
+    let sequence = match plan.secret {
+        Secret::Sequence(sequence) => sequence,
+        Secret::OneTime(file) => take_line(&file, notes)?,
     };
-    match arguments.wait {
-        None => knocking.once().map(drop)?,
-        Some(port) => knocking.until_answered(port, arguments.retry, Patience::DEFAULT)?,
+    let knocking = Knocking { host: plan.host, addresses, sequence, delay: plan.delay, verbose, notes };
+    match plan.afterwards {
+        Afterwards::Nothing => knocking.once().map(drop)?,
+        Afterwards::Wait { port, retries } => {
+            knocking.until_answered(port, retries, Patience::DEFAULT).map(drop)?;
+        }
+        Afterwards::Relay { port, retries } => {
+            let stream = knocking.until_answered(port, retries, Patience::DEFAULT)?;
+            relay::relay(stream).with_context(|| format!("the connection to {} {port}", knocking.host))?;
+        }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
-struct Knocking {
-    host: String,
-    addresses: Vec<SocketAddr>,
-    sequence: Vec<Port>,
-    delay: Duration,
-    verbose: bool,
-}
-
-impl Knocking {
-    fn until_answered(&self, port: WaitPort, retries: u32, patience: Patience) -> Result<(), KnockError> {
-        for _ in 0..=retries {
-            if any_answers(&self.once()?, port, patience) {
-                return Ok(());
-            }
-        }
-        Err(KnockError::NoAnswer { host: self.host.clone(), port, within: patience.total })
+/// Knocking again while nothing answers repeats the line: the server waits for no other while it has not seen it.
+fn take_line(file: &Path, notes: Notes) -> anyhow::Result<Sequence> {
+    let taken = one_time::take(file)?;
+    if let Some(mode) = file.metadata().ok().and_then(|metadata| private::shared_mode(&metadata)) {
+        eprintln!(
+            "warning: {}: this file holds sequences, and others than its owner may read it (mode {mode:04o}); {}",
+            file.display(),
+            private::chmod(file)
+        );
     }
-
-    /// The addresses that got the whole sequence; an error if none did.
-    ///
-    /// One address after the other: several may belong to one server, to which an interleaved sequence would be wrong.
-    fn once(&self) -> Result<Vec<SocketAddr>, KnockError> {
-        let mut reached = Vec::new();
-        let mut failures = Vec::new();
-        for (index, &address) in self.addresses.iter().enumerate() {
-            if index > 0 {
-                thread::sleep(self.delay);
-            }
-            match self.at(address) {
-                Ok(()) => reached.push(address),
-                Err(error) => failures.push((address.ip(), error)),
-            }
-        }
-        if reached.is_empty() {
-            return Err(KnockError::Unreachable { host: self.host.clone(), failures });
-        }
-        if self.verbose {
-            for (address, error) in &failures {
-                eprintln!("{address}: {error}");
-            }
-        }
-        Ok(reached)
-    }
-
-    fn at(&self, address: SocketAddr) -> io::Result<()> {
-        for (index, &port) in self.sequence.iter().enumerate() {
-            if index > 0 {
-                thread::sleep(self.delay);
-            }
-            if self.verbose {
-                println!("hitting {} {}:{}", port.protocol, address.ip(), port.number);
-            }
-            knock(address, port)?;
-        }
-        Ok(())
-    }
+    let left = match taken.left {
+        0 => "that was the last unused sequence".to_owned(),
+        1 => "1 unused sequence is left".to_owned(),
+        more => format!("{more} unused sequences are left"),
+    };
+    notes.say(&format!("{}: {left}", file.display()));
+    Ok(taken.sequence)
 }
 
 #[cfg(test)]

@@ -62,7 +62,14 @@ impl FromStr for WaitPort {
     type Err = ArgumentError;
 
     fn from_str(text: &str) -> Result<Self, ArgumentError> {
-        let port = parse_port(text, Some(Protocol::Tcp))?;
+        parse_port(text, Some(Protocol::Tcp))?.try_into()
+    }
+}
+
+impl TryFrom<Port> for WaitPort {
+    type Error = ArgumentError;
+
+    fn try_from(port: Port) -> Result<Self, ArgumentError> {
         match port.protocol {
             Protocol::Tcp => Ok(Self(port.number)),
             Protocol::Udp => Err(ArgumentError::WaitForUdp),

@@ -12,8 +12,9 @@ use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use super::command_line::CommandLine;
 use super::identity::Identity;
-use super::request::{CommandLine, CommandRequest, CommandResult};
+use super::request::{CommandRequest, CommandResult};
 use super::seclusion::seclude;
 
 /// How long a command that is told to end may take before it is killed.

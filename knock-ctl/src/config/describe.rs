@@ -12,19 +12,23 @@ use super::door::{Door, OpenFor, Opens};
 use super::duration::format_duration;
 use super::filter::{Established, Filter, Interface, Mode};
 use super::flags::format_flags;
+use super::sequence::Sequence;
+use super::strength::{self, BLIND, Guessing, Strength};
 use super::{Config, DoorCommands};
 use crate::rules::{Policy, ScannersRule};
 
 /// Several lines, the last one ended too. `memory_bytes` is what the limits cost in kernel memory.
 pub fn describe(config: &Config, memory_bytes: u64) -> String {
     let mut lines = describe_filter(config);
+    let guessing = Guessing::under(config);
     for door in &config.doors {
         lines.push(String::new());
-        lines.extend(describe_door(door, config.filter.established));
+        lines.extend(describe_door(door, config, &guessing));
     }
     if !config.doors.is_empty() {
         lines.push(String::new());
     }
+    lines.extend(describe_any_door(&config.doors, &guessing));
     let mebibytes = memory_bytes.div_ceil(1 << 20);
     lines.push(format!("Kernel memory: at most {mebibytes} MiB for these limits."));
     lines.push(String::new());
@@ -48,6 +52,10 @@ fn describe_filter(config: &Config) -> Vec<String> {
         lines.push("Closed: nothing.".to_owned());
     } else {
         lines.push(format!("Closed: {}. Other ports are left as they are.", list(&closed)));
+    }
+    let without_door = without_door(config);
+    if !everything && !without_door.is_empty() {
+        lines.push(format!("No knock opens {}.", list(&without_door)));
     }
     if !filter.public.is_empty() {
         lines.push(format!("Always open: {}.", list(&filter.public)));
@@ -128,7 +136,44 @@ fn closed(config: &Config) -> Vec<PortRange> {
     closed
 }
 
-fn describe_door(door: &Door, established: Established) -> Vec<String> {
+/// Who guesses need not care which door it is.
+fn describe_any_door(doors: &[Door], guessing: &Guessing) -> Option<String> {
+    let lets_in = |door: &&Door| !door.opens.is_nothing() || !door.commands.start.is_none();
+    let next = doors.iter().filter(lets_in).filter_map(|door| door.sequence.next());
+    let strengths: Vec<Strength> = next.map(|sequence| guessing.strength(sequence)).collect();
+    let time = strength::needed(Strength::packets_for_any(&strengths));
+    (strengths.len() > 1).then(|| format!("To open any one of these doors, {BLIND} needs {time} on average."))
+}
+
+/// What is closed and in no door.
+fn without_door(config: &Config) -> Vec<PortRange> {
+    let mut left = closed(config);
+    for door in &config.doors {
+        match &door.opens {
+            Opens::Any => return Vec::new(),
+            Opens::Ports(opened) => {
+                for hole in opened {
+                    left = left.iter().flat_map(|range| outside(range, hole)).collect();
+                }
+            }
+        }
+    }
+    left
+}
+
+/// What `range` has below and above `hole`.
+fn outside(range: &PortRange, hole: &PortRange) -> Vec<PortRange> {
+    let protocol = range.protocol();
+    if protocol != hole.protocol() || range.last() < hole.first() || hole.last() < range.first() {
+        return vec![*range];
+    }
+    // Where there is nothing below or above, the range would run backwards, or beyond the last port.
+    let below = PortRange::new(protocol, range.first(), hole.first() - 1);
+    let above = hole.last().checked_add(1).and_then(|first| PortRange::new(protocol, first, range.last()));
+    below.into_iter().chain(above).collect()
+}
+
+fn describe_door(door: &Door, config: &Config, guessing: &Guessing) -> Vec<String> {
     let Some(sequence) = door.sequence.next() else {
         return vec![format!("Door {}: shut, as all its one-time sequences are used.", door.name)];
     };
@@ -151,15 +196,40 @@ fn describe_door(door: &Door, established: Established) -> Vec<String> {
     if door.same_ttl {
         knock += ", all with one TTL";
     }
-    let mut lines = vec![format!("{knock}.")];
+    let strength = guessing.strength(sequence);
+    let mut lines = vec![format!("{knock}."), format!("  Strength: {strength}")];
+    lines.extend(describe_shared_beginning(door, &config.doors));
     if !door.opens.is_nothing() {
-        lines.push(format!("  {}", describe_grant(door, established)));
+        lines.push(format!("  {}", describe_grant(door, config.filter.established)));
     }
     if !door.revokes.is_empty() {
         lines.push(format!("  Takes from the source what it has by {}.", list(&door.revokes)));
     }
     lines.extend(describe_commands(door));
     lines
+}
+
+/// Whoever knows another door's sequence knows the beginning of this one's too.
+fn describe_shared_beginning(door: &Door, doors: &[Door]) -> Option<String> {
+    let sequence = door.sequence.next()?;
+    let shared = |other: &Door| {
+        let others = other.sequence.next().map_or(&[][..], Sequence::steps);
+        sequence.steps().iter().zip(others).take_while(|(own, others)| own == others).count()
+    };
+    let others = doors.iter().filter(|other| other.name != door.name);
+    let (count, other) = others.rev().map(|other| (shared(other), other)).max_by_key(|&(count, _)| count)?;
+    if count == 0 {
+        return None;
+    }
+    let (knocks, them) = match count {
+        1 => ("knock is that".to_owned(), "it"),
+        more => (format!("{more} knocks are those"), "them"),
+    };
+    let bits = strength::bits_behind(sequence, count).round();
+    Some(format!(
+        "  Its first {knocks} of door {}, too: for whoever knows {them} {bits} bits are left.",
+        other.name
+    ))
 }
 
 fn describe_grant(door: &Door, established: Established) -> String {

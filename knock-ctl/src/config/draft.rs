@@ -185,7 +185,7 @@ pub(super) fn read_opens(
     (Opens::Ports(ranges.iter().map(|range| range.value).collect()), ranges)
 }
 
-fn read_sequence(entry: &Entry, report: &mut Report) -> Option<DraftSequence> {
+pub(super) fn read_sequence(entry: &Entry, report: &mut Report) -> Option<DraftSequence> {
     let Value::Array(items) = &entry.node.value else {
         let example = "sequence = [31207, \"5481/udp\", 60122], with ports of your own";
         report.error(entry.node.not_a("a list of ports", example).of(&entry.key));

@@ -16,10 +16,12 @@ pub mod duration;
 pub mod filter;
 pub mod flags;
 mod forwarded;
+pub mod hosts;
 mod include;
 pub mod limits;
 mod one_time;
 pub mod ports;
+pub mod private;
 pub mod protocols;
 mod report;
 mod scalar;
@@ -27,6 +29,7 @@ mod scanners;
 mod section;
 pub mod sequence;
 mod source;
+mod strength;
 mod tree;
 mod unavailable;
 mod warn;
@@ -45,11 +48,15 @@ pub use forwarded::closed_for_others;
 pub use limits::{Limits, Log, Timeouts};
 pub use one_time::{OneTimeFile, OneTimeSequence};
 pub use protocols::IpProtocol;
-pub use sequence::Sequence;
+pub use sequence::{Sequence, SequenceError};
 pub use warn::warn_listeners;
 
+#[cfg(feature = "controller")]
 pub(crate) use conflict::{Conflict, Knocks, conflict};
-pub(crate) use section::{Kind, nearest};
+pub(crate) use section::Kind;
+#[cfg(feature = "controller")]
+pub(crate) use section::nearest;
+#[cfg(feature = "controller")]
 pub(crate) use unavailable::is_available;
 
 use draft::Draft;

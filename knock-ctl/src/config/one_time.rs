@@ -3,8 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::fs::OpenOptions;
-use std::io::{self, Read};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use knock_common::port::Port;
@@ -60,13 +59,14 @@ impl OneTimeFile {
     /// # Errors
     /// When the file can't be read or written. What was marked before is.
     pub fn mark(path: &Path, door: &str, used: &BTreeSet<SequenceId>) -> io::Result<usize> {
-        let mut file = OpenOptions::new().read(true).write(true).custom_flags(libc::O_CLOEXEC).open(path)?;
+        let mut file = OpenOptions::new().read(true).write(true).open(path)?;
         let mut text = String::new();
         file.read_to_string(&mut text)?;
         let mut marked = 0;
         for line in lines(&text, door) {
             if line.sequence.is_ok_and(|sequence| used.contains(&sequence.id)) {
-                file.write_all_at(&[USED], line.offset as u64)?;
+                file.seek(SeekFrom::Start(line.offset as u64))?;
+                file.write_all(&[USED])?;
                 marked += 1;
             }
         }

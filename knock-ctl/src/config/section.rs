@@ -1,5 +1,6 @@
 //! Reads one section of the file, and learns from what it is asked which keys exist.
 
+use super::hosts;
 use super::report::{Fault, Located, Report};
 use super::tree::{Entry, Node, Table, Value};
 use super::unavailable;
@@ -15,6 +16,9 @@ pub(crate) enum Kind {
     Timeouts,
     Log,
     Scanners,
+    /// The whole of hosts.toml.
+    HostsFile,
+    Host,
 }
 
 /// Every key that is asked for is thereby known; `finish` reports the others. So no list of keys exists beside the
@@ -121,15 +125,20 @@ impl<'a> Section<'a> {
     }
 
     fn unknown(&self, entry: &Entry, meant: Option<&str>, available: &[&str]) -> Fault {
+        let is_section = matches!(entry.node.value, Value::Table(_));
         let message = match self.kind {
-            Kind::File if matches!(entry.node.value, Value::Table(_)) => {
-                format!("unknown section {:?}", entry.key)
-            }
+            Kind::File | Kind::HostsFile if is_section => format!("unknown section {:?}", entry.key),
             _ => format!("unknown key {:?} {}", entry.key, self.label),
         };
-        let help = match meant {
-            Some(key) => format!("did you mean \"{key}\"?"),
-            None => format!("known here: {}", available.join(", ")),
+        let help = match (self.kind, meant) {
+            (_, Some(key)) => format!("did you mean \"{key}\"?"),
+            (Kind::HostsFile, None) if is_section => {
+                format!("write [hosts.{}]", hosts::section_name(&entry.key))
+            }
+            (Kind::Host, None) if is_section => {
+                "put a name with dots in quotes, as in [hosts.\"example.net\"]".to_owned()
+            }
+            _ => format!("known here: {}", available.join(", ")),
         };
         Fault::new(entry.place, message, help)
     }

@@ -1,9 +1,8 @@
 //! The files that a configuration is read from.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::iter;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -56,7 +55,7 @@ struct Source {
     /// What relative paths in it are relative to.
     base: PathBuf,
     /// `None` for text that was given rather than read.
-    file: Option<(PathBuf, u32)>,
+    file: Option<(PathBuf, Metadata)>,
 }
 
 /// All sources in the order they were read; each file once, however often it is asked for.
@@ -92,11 +91,11 @@ impl Sources {
         if let Some(known) = self.list.iter().position(|source| source.path() == Some(path)) {
             return Ok(SourceId(known));
         }
-        let (bytes, mode) = read(path).map_err(|error| unreadable(path, &error))?;
+        let (bytes, metadata) = read(path).map_err(|error| unreadable(path, &error))?;
         let bad_byte = std::str::from_utf8(&bytes).err().map(|error| error.valid_up_to());
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let base = path.parent().unwrap_or(Path::new("")).to_owned();
-        let id = self.add(path.display().to_string(), text, base, Some((path.to_owned(), mode)));
+        let id = self.add(path.display().to_string(), text, base, Some((path.to_owned(), metadata)));
         if let Some(offset) = bad_byte {
             report.error(Fault::new(
                 Place::at(id, offset),
@@ -107,7 +106,13 @@ impl Sources {
         Ok(id)
     }
 
-    fn add(&mut self, name: String, text: String, base: PathBuf, file: Option<(PathBuf, u32)>) -> SourceId {
+    fn add(
+        &mut self,
+        name: String,
+        text: String,
+        base: PathBuf,
+        file: Option<(PathBuf, Metadata)>,
+    ) -> SourceId {
         let line_starts = iter::once(0).chain(text.match_indices('\n').map(|(index, _)| index + 1)).collect();
         self.list.push(Source { name, text, line_starts, base, file });
         SourceId(self.list.len() - 1)
@@ -126,9 +131,9 @@ impl Sources {
         self.list[id.0].path()
     }
 
-    /// The permission bits of a file when it was read.
-    pub(super) fn mode(&self, id: SourceId) -> Option<u32> {
-        self.list[id.0].file.as_ref().map(|(_, mode)| mode & 0o7777)
+    /// Of a file, as it was when it was read.
+    pub(super) fn metadata(&self, id: SourceId) -> Option<&Metadata> {
+        self.list[id.0].file.as_ref().map(|(_, metadata)| metadata)
     }
 
     pub(super) fn files(&self) -> Vec<PathBuf> {
@@ -179,15 +184,15 @@ impl Source {
     }
 }
 
-fn read(path: &Path) -> io::Result<(Vec<u8>, u32)> {
+fn read(path: &Path) -> io::Result<(Vec<u8>, Metadata)> {
     let file = File::open(path)?;
-    let mode = file.metadata()?.permissions().mode();
+    let metadata = file.metadata()?;
     let mut bytes = Vec::new();
     file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
-    Ok((bytes, mode))
+    Ok((bytes, metadata))
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Unreadable {

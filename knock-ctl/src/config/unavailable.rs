@@ -36,6 +36,7 @@ pub(super) fn refuse(section: &mut Section<'_>, report: &mut Report) {
     }
 }
 
+#[cfg(feature = "controller")]
 /// Whether the key can be set at all in sections of that kind; asked by what writes configurations.
 pub(crate) fn is_available(kind: Kind, key: &str) -> bool {
     !UNAVAILABLE.iter().any(|&(owner, unavailable, _)| owner == kind && unavailable == key)

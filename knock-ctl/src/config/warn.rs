@@ -9,34 +9,13 @@ use super::diagnostic::Diagnostic;
 use super::door::Opens;
 use super::draft::{Draft, DraftSequence};
 use super::filter::{DraftFilter, Filter};
+use super::private;
 use super::report::{Fault, Located, Report};
 use super::sequence::Sequence;
 use super::source::{Place, SourceId, Sources};
+use super::strength::{self, Shape};
 use super::{Config, Loaded};
 use crate::rules::{Policy, ScannersRule};
-
-/// Sequences of manuals, tutorials and recipes, whatever the protocol of their steps: knockd's manual page and its
-/// many copies, the nftables and Arch wikis, csf, the iptables `recent` recipes, and this program's own documentation.
-const PUBLISHED: &[&[u16]] = &[
-    &[7000, 8000, 9000],
-    &[2222, 3333, 4444],
-    &[1111, 2222, 3333],
-    &[1111, 2222, 3333, 4444],
-    &[1000, 2000, 3000],
-    &[1000, 2000, 3000, 4000],
-    &[2000, 3000, 4000],
-    &[10000, 20000, 30000],
-    &[100, 200, 300],
-    &[100, 200, 300, 400],
-    &[123, 234, 345],
-    &[123, 234, 345, 456],
-    &[1234, 2345, 3456],
-    &[1234, 5678, 9012],
-    &[12345, 23456, 34567],
-    &[8881, 7777, 9991],
-    &[5438, 3428, 3280, 4479],
-    &[31207, 5481, 60122],
-];
 
 const GENERATE: &str = "take a random one: \"knock-ctl generate 22/tcp\" prints one";
 
@@ -140,25 +119,25 @@ fn warn_held(name: &str, draft: &DraftSequence, scanners: &Located<ScannersRule>
 }
 
 fn warn_sequence(name: &str, draft: &DraftSequence, report: &mut Report) {
-    let numbers: Vec<u16> = draft.sequence.steps().iter().map(|step| step.number.get()).collect();
+    let steps = draft.sequence.steps().len();
     let mut warn =
         |what: &str| report.warn(Fault::new(draft.place, format!("door {name:?}: {what}"), GENERATE));
-    let published = |known: &&[u16]| known.iter().eq(&numbers) || known.iter().rev().eq(&numbers);
-    let differences: Vec<i32> =
-        numbers.windows(2).map(|pair| i32::from(pair[1]) - i32::from(pair[0])).collect();
-    if numbers.len() < 3 {
+    if steps < 3 {
         warn("a sequence of fewer than three steps can be opened by a scan");
     }
-    if PUBLISHED.iter().any(published) {
+    if strength::is_published(&draft.sequence) {
         warn("this sequence is published, and scanners try it");
     }
-    if differences.is_empty() {
-        return;
-    }
-    if differences.iter().all(|&difference| difference.abs() == 1) {
-        warn("a sequence of consecutive ports is opened by a scan in that order");
-    } else if differences.iter().all(|&difference| difference > 0) {
-        warn("a sequence of ascending ports is among the first to be guessed");
+    match Shape::of(&draft.sequence) {
+        Shape::Repeated => warn("one port again and again is among the first to be guessed"),
+        Shape::Consecutive => warn("a sequence of consecutive ports is opened by a scan in that order"),
+        Shape::Even { ascending: false } => {
+            warn("a sequence of evenly spaced ports is among the first to be guessed");
+        }
+        Shape::Even { ascending: true } | Shape::Ascending => {
+            warn("a sequence of ascending ports is among the first to be guessed");
+        }
+        Shape::Plain => {}
     }
 }
 
@@ -180,21 +159,15 @@ pub(super) fn warn_readable(doors: &[Draft], sources: &Sources, report: &mut Rep
     let secrets: BTreeSet<_> =
         doors.iter().flat_map(Draft::sequences).map(|sequence| sequence.place.source).collect();
     for source in secrets {
-        let (Some(path), Some(mode)) = (sources.path(source), sources.mode(source)) else { continue };
-        if mode & 0o077 != 0 {
+        let (Some(path), Some(metadata)) = (sources.path(source), sources.metadata(source)) else { continue };
+        if let Some(mode) = private::shared_mode(metadata) {
             report.warn(Fault::new(
                 Place::whole(source),
                 format!("this file holds sequences, and others than its owner may read it (mode {mode:04o})"),
-                format!("run: chmod 600 {}", shell_word(&path.display().to_string())),
+                private::chmod(path),
             ));
         }
     }
-}
-
-/// Quoted if a shell would take it apart.
-fn shell_word(path: &str) -> String {
-    let plain = path.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+".contains(c));
-    if plain { path.to_owned() } else { format!("'{}'", path.replace('\'', "'\\''")) }
 }
 
 /// Knock ports on which something listens here: whoever uses that service takes a step, and a knock reaches it.

@@ -44,6 +44,18 @@ impl OpenSsh {
     /// A client that logs in to `to` as root and runs `remote` there; it asks nothing and remembers nothing. `patience`, in
     /// whole seconds, is how long it waits for the server.
     pub fn client(&self, machine: &Namespace, to: SocketAddr, patience: Duration, remote: &str) -> Command {
+        self.client_with(machine, to, patience, &[], remote)
+    }
+
+    /// As [`OpenSsh::client`], with more of ssh_config(5)'s settings, such as "ProxyCommand=...".
+    pub fn client_with(
+        &self,
+        machine: &Namespace,
+        to: SocketAddr,
+        patience: Duration,
+        settings: &[&str],
+        remote: &str,
+    ) -> Command {
         let mut ssh = machine.command("ssh");
         ssh.args(["-F", "/dev/null", "-l", "root", "-i"]).arg(&self.client_key);
         for option in [
@@ -57,6 +69,7 @@ impl OpenSsh {
         ] {
             ssh.args(["-o", option]);
         }
+        ssh.args(settings.iter().flat_map(|setting| ["-o", setting]));
         ssh.args(["-p", &to.port().to_string(), &to.ip().to_string(), remote]);
         ssh
     }

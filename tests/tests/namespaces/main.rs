@@ -5,6 +5,7 @@
 mod addresses;
 mod approval;
 mod at_once;
+mod client;
 mod commands;
 mod conditions;
 mod confirm;
@@ -31,5 +32,6 @@ mod scans;
 mod site;
 mod ssh;
 mod systems;
+mod users;
 mod whole_machine;
 mod without_controller;

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use super::super::{DoorSequence, load, parse};
 
 /// Writes files, all with mode 0600.
-fn directory(files: &[(&str, &str)]) -> TempDir {
+pub(super) fn directory(files: &[(&str, &str)]) -> TempDir {
     let directory = TempDir::new().unwrap();
     for (name, text) in files {
         write(&directory.path().join(name), text.as_bytes());
@@ -15,14 +15,14 @@ fn directory(files: &[(&str, &str)]) -> TempDir {
     directory
 }
 
-fn write(path: &Path, bytes: &[u8]) {
+pub(super) fn write(path: &Path, bytes: &[u8]) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, bytes).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 /// All messages about `knock.toml` there, with the directory's name cut out.
-fn errors_in(directory: &TempDir) -> String {
+pub(super) fn errors_in(directory: &TempDir) -> String {
     let errors = load(&directory.path().join("knock.toml")).expect_err("refused").to_string();
     errors.replace(&format!("{}/", directory.path().display()), "")
 }
@@ -159,7 +159,7 @@ fn a_readable_secret_is_warned_of_once_with_the_command_to_run() {
         ),
         ("b.toml", B),
         ("d.toml", "[filter]\nprotected = [\"1/tcp\"]\n"),
-        ("se cret", "9,7,5"),
+        ("se cret", "9,7,50"),
     ]);
     let path = |name: &str| directory.path().join(name);
     for (name, mode) in [("knock.toml", 0o644), ("d.toml", 0o644), ("se cret", 0o640)] {

@@ -7,6 +7,7 @@ mod doors;
 mod errors;
 mod files;
 mod never_panics;
+mod users;
 mod warnings;
 
 use std::path::Path;

@@ -19,13 +19,16 @@ fn weak_sequences_are_warned_of() {
     const SHORT: &str = "a sequence of fewer than three steps can be opened by a scan";
     const PUBLISHED: &str = "this sequence is published, and scanners try it";
     const CONSECUTIVE: &str = "a sequence of consecutive ports is opened by a scan in that order";
+    const EVEN: &str = "a sequence of evenly spaced ports is among the first to be guessed";
+    const REPEATED: &str = "one port again and again is among the first to be guessed";
     const ASCENDING: &str = "a sequence of ascending ports is among the first to be guessed";
     let cases: &[(&str, &[&str])] = &[
         ("41207, \"5481/udp\", 60122", &[]),
         ("60122, 41207, 5481", &[]),
         ("7000, 8000, 9000", &[ASCENDING, PUBLISHED]),
         ("7000, \"8000/udp\", 9000", &[ASCENDING, PUBLISHED]),
-        ("9000, 8000, 7000", &[PUBLISHED]),
+        ("9000, 8000, 7000", &[EVEN, PUBLISHED]),
+        ("9100, \"8100/udp\", 7100", &[EVEN]),
         ("\"2222/udp\", 3333, \"4444/udp\"", &[ASCENDING, PUBLISHED]),
         ("\"12345/udp\", \"23456/udp\", \"34567/udp\"", &[ASCENDING, PUBLISHED]),
         ("31207, \"5481/udp\", 60122", &[PUBLISHED]),
@@ -33,7 +36,7 @@ fn weak_sequences_are_warned_of() {
         ("4000, 4100, 4101", &[ASCENDING]),
         ("4000, 4001, 4002", &[CONSECUTIVE]),
         ("4002, 4001, 4000", &[CONSECUTIVE]),
-        ("4000, 4000, 4000", &[]),
+        ("4000, 4000, 4000", &[REPEATED]),
         ("4000", &[SHORT]),
         ("4000, 3000", &[SHORT]),
         ("4000, 4001", &[CONSECUTIVE, SHORT]),

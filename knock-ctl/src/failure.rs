@@ -1,7 +1,15 @@
 //! How a failure is told.
 
+use std::process::ExitCode;
+
+/// Tells it on stderr; the exit status of what has failed.
+pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+    eprintln!("knock-ctl: {}", describe(error));
+    ExitCode::FAILURE
+}
+
 /// The error and its causes in one line, without those that the one before already tells.
-pub(super) fn describe(error: &anyhow::Error) -> String {
+fn describe(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
     let mut last = text.clone();
     for cause in error.chain().skip(1).map(ToString::to_string) {
@@ -27,8 +35,8 @@ mod tests {
 
     #[test]
     fn each_cause_is_told_once() {
-        let source = io::Error::from_raw_os_error(libc::E2BIG);
+        let source = io::Error::other("no room is left");
         let error = anyhow::Error::from(MapError { source }).context("cannot grant");
-        assert_eq!(describe(&error), "cannot grant: map GRANTS: Argument list too long (os error 7)");
+        assert_eq!(describe(&error), "cannot grant: map GRANTS: no room is left");
     }
 }
