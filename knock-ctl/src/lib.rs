@@ -9,6 +9,7 @@ pub mod controller;
 pub mod datapath;
 pub mod interface;
 pub mod journal;
+pub mod metrics;
 pub mod namespace;
 pub mod netlink;
 pub mod rules;

@@ -54,8 +54,9 @@ fn each_subcommand_is_read_with_its_options() {
         ),
         ("confirm", "Confirm(ConfirmArguments { yes: false })"),
         ("confirm --yes", "Confirm(ConfirmArguments { yes: true })"),
-        ("status", "Status(StatusArguments { json: false })"),
-        ("status --json", "Status(StatusArguments { json: true })"),
+        ("status", "Status(StatusArguments { json: false, prometheus: false })"),
+        ("status --prometheus", "Status(StatusArguments { json: false, prometheus: true })"),
+        ("status --json", "Status(StatusArguments { json: true, prometheus: false })"),
         ("grants --json", "Grants(GrantsArguments { json: true })"),
         ("drops --json", "Drops(DropsArguments { json: true })"),
         (

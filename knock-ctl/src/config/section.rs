@@ -15,6 +15,7 @@ pub(super) enum Kind {
     Timeouts,
     Log,
     Scanners,
+    Metrics,
 }
 
 /// Every key that is asked for is thereby known; `finish` reports the others. So no list of keys exists beside the

@@ -12,7 +12,6 @@ enum Allowed {
 }
 
 const UNAVAILABLE: &[(Kind, &str, Allowed)] = &[
-    (Kind::File, "metrics", Allowed::Nothing),
     (Kind::Door, "one_time_sequences", Allowed::Nothing),
     (Kind::Door, "approve_command", Allowed::Nothing),
     (Kind::Log, "drops", Allowed::False),

@@ -12,6 +12,7 @@ use knock_common::time::{Boottime, Deadline};
 use crate::commands::{CommandKind, CommandOutcome, CommandRequest, CommandResult, CommandRunner, Limits};
 use crate::config::{Config, Door, OpenFor, Opens};
 use crate::journal::{Journal, OpenDoor as JournalledDoor, Opening, Record, StopDue};
+use crate::metrics::{CommandEnd, Counts};
 use crate::rules::door_ids;
 
 use super::notice::Notice;
@@ -42,11 +43,12 @@ pub(super) struct Doors {
     stopping: HashMap<(IpAddr, String), Vec<Opening>>,
     /// Stop commands that found no room in the queue.
     refused_stops: Vec<CommandRequest>,
+    counts: Counts,
     notices: Vec<Notice>,
 }
 
 impl Doors {
-    pub(super) fn new(config: &Config, journal: Journal, runner: CommandRunner) -> Self {
+    pub(super) fn new(config: &Config, journal: Journal, runner: CommandRunner, counts: Counts) -> Self {
         Self {
             config: by_id(config),
             vanished: HashSet::new(),
@@ -55,6 +57,7 @@ impl Doors {
             runner,
             stopping: HashMap::new(),
             refused_stops: Vec::new(),
+            counts,
             notices: Vec::new(),
         }
     }
@@ -286,6 +289,7 @@ impl Doors {
             }
             Err(refused) => {
                 log::error!("{refused}");
+                self.counts.command_ended(&door, kind_name(kind), CommandEnd::Refused);
                 self.notices.push(
                     Notice::of("command_failed", address, &door)
                         .kind(kind_name(kind))
@@ -301,6 +305,12 @@ impl Doors {
     /// A command has ended.
     pub(super) fn ended(&mut self, outcome: CommandOutcome) {
         let CommandOutcome { door, kind, address, result, .. } = outcome;
+        let end = match &result {
+            CommandResult::Exited(_) if result.succeeded() => CommandEnd::Succeeded,
+            CommandResult::Exited(_) | CommandResult::Failed(_) => CommandEnd::Failed,
+            CommandResult::TimedOut => CommandEnd::TimedOut,
+        };
+        self.counts.command_ended(&door, kind_name(kind), end);
         if !result.succeeded() {
             let reason = match result {
                 CommandResult::Exited(status) => format!("{status}"),

@@ -10,6 +10,7 @@ mod interface_changes;
 mod interfaces;
 mod kernel;
 mod lockout;
+mod metrics;
 mod notice;
 mod openings;
 mod perf;

@@ -15,6 +15,7 @@ use super::bring_up::Attached;
 use super::connections;
 use super::doors::{Doors, command_limits};
 use super::in_force::InForce;
+use super::metrics::Metrics;
 use super::notice::Notice;
 use super::perf::{self, Signal};
 use super::protocols::SeenProtocols;
@@ -54,6 +55,7 @@ pub(super) struct Watch {
     pub(super) position: Position,
     /// The change of rules that waits to be confirmed.
     pub(super) change: Option<Change>,
+    pub(super) metrics: Metrics,
     notices: broadcast::Sender<Notice>,
     protocols: SeenProtocols,
     pub(super) looks: u64,
@@ -70,7 +72,7 @@ pub(super) enum End {
 }
 
 pub(super) async fn watch(options: Options, attached: Attached) -> Result<ExitCode> {
-    let Attached { in_force, mut program, maps, pins, directory, lock, change } = attached;
+    let Attached { in_force, mut program, maps, pins, directory, lock, metrics: listen, change } = attached;
     let _lock = lock;
     if program.variant() == Variant::Trace {
         trace::print(program.ebpf_mut()).context("cannot read what the kernel program logs")?;
@@ -83,8 +85,10 @@ pub(super) async fn watch(options: Options, attached: Attached) -> Result<ExitCo
     // The journal of the first namespace outlives that, with its machine or container.
     let cookie = namespace.cookie().filter(|_| !namespace.is_first());
     let (journal, left_open) = Journal::open(&journal_path(&namespace), cookie)?;
+    let mut metrics = Metrics::new(&pins, &directory)?;
+    metrics.serve(listen)?;
     let (runner, mut outcomes) = CommandRunner::new(command_limits(&in_force.config));
-    let mut doors = Doors::new(&in_force.config, journal, runner);
+    let mut doors = Doors::new(&in_force.config, journal, runner, metrics.counts.clone());
     doors.resume(left_open, change.is_some());
     let (notices, _) = broadcast::channel(NOTICES);
     let mut requests = socket::serve(&directory, notices.clone())?;
@@ -103,6 +107,7 @@ pub(super) async fn watch(options: Options, attached: Attached) -> Result<ExitCo
         doors,
         position,
         change,
+        metrics,
         notices,
         protocols: SeenProtocols::default(),
         looks: 0,
@@ -204,6 +209,9 @@ impl Watch {
             self.follow_addresses()?;
         }
         self.looks += 1;
+        self.metrics
+            .counts
+            .expect_interfaces(self.in_force.interfaces.keys().map(ToString::to_string).collect());
         self.close_due()?;
         self.doors.retry_stops();
         self.publish();
@@ -218,6 +226,7 @@ impl Watch {
 
     /// It is no error that nobody follows.
     pub(super) fn tell(&self, notice: Notice) {
+        self.metrics.note(&notice);
         let _ = self.notices.send(notice);
     }
 

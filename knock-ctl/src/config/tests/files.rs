@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::super::{load, parse};
+use super::super::{differs_from_disk, load, parse};
 
 /// Writes files, all with mode 0600.
 fn directory(files: &[(&str, &str)]) -> TempDir {
@@ -178,4 +178,20 @@ fn a_readable_secret_is_warned_of_once_with_the_command_to_run() {
         ),
     ];
     assert_eq!(warnings, expected);
+}
+
+#[test]
+fn a_configuration_that_changed_is_invalid_or_is_gone_differs() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("knock.toml");
+    let text = "[doors.ssh]\nsequence = [31207, 5481, 60123]\nopens = [\"22/tcp\"]\n";
+    fs::write(&path, text).unwrap();
+    let sha256 = load(&path).unwrap().sha256;
+    assert!(!differs_from_disk(&path, &sha256));
+    fs::write(&path, format!("{text}# later\n")).unwrap();
+    assert!(differs_from_disk(&path, &sha256));
+    fs::write(&path, "doors = 1\n").unwrap();
+    assert!(differs_from_disk(&path, &sha256));
+    fs::remove_file(&path).unwrap();
+    assert!(differs_from_disk(&path, &sha256));
 }

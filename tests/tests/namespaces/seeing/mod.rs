@@ -1,0 +1,3 @@
+//! What is seen of the filter from outside agrees with what it does.
+
+mod metrics;
