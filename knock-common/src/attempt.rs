@@ -45,7 +45,7 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    const NONE: Self = Self { state: ROOT, started: 0, hop_limit: 0, fingerprint: Fingerprint(0) };
+    pub const NONE: Self = Self { state: ROOT, started: 0, hop_limit: 0, fingerprint: Fingerprint(0) };
 
     #[inline(always)]
     pub const fn exists(&self) -> bool {

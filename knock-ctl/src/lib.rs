@@ -12,6 +12,7 @@ pub mod journal;
 pub mod metrics;
 pub mod namespace;
 pub mod netlink;
+pub mod replay;
 pub mod rules;
 pub mod runtime;
 pub mod sessions;

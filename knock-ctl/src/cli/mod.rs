@@ -14,6 +14,7 @@ mod grants;
 mod notify;
 mod output;
 mod reload;
+mod replay;
 mod revoke;
 mod status;
 
@@ -48,6 +49,7 @@ enum Command {
     Revoke(revoke::RevokeArguments),
     Drops(drops::DropsArguments),
     Events(events::EventsArguments),
+    Replay(replay::ReplayArguments),
     Knock(KnockArguments),
 }
 
@@ -65,6 +67,7 @@ impl Command {
             Self::Revoke(arguments) => revoke::run(&arguments),
             Self::Drops(arguments) => drops::run(&arguments),
             Self::Events(arguments) => events::run(arguments),
+            Self::Replay(arguments) => replay::run(&arguments),
             Self::Knock(arguments) => client::run(arguments),
         }
     }

@@ -68,6 +68,11 @@ const FLOW_SETS: u32 = 4096;
 impl MemoryTables {
     /// The rules, and no attempt, grant or flow yet.
     pub fn new(compiled: Compiled) -> Self {
+        Self::with_sets(compiled, ATTEMPT_SETS, FLOW_SETS)
+    }
+
+    /// As [`MemoryTables::new`], with so many sets of attempts and of flows of either kind: powers of two.
+    pub fn with_sets(compiled: Compiled, attempt_sets: u32, flow_sets: u32) -> Self {
         Self {
             now: Cell::new(Boottime::from_nanoseconds(0)),
             hash_key: HashKey([
@@ -88,10 +93,10 @@ impl MemoryTables {
             targets: compiled.targets.into_iter().collect(),
             trusted: compiled.trusted,
             listeners: HashSet::new(),
-            attempts: (0..ATTEMPT_SETS).map(|_| AttemptSet::default()).collect(),
+            attempts: (0..attempt_sets).map(|_| AttemptSet::default()).collect(),
             taken: RefCell::default(),
-            flows: (0..FLOW_SETS).map(|_| FlowSet::default()).collect(),
-            outgoing: (0..FLOW_SETS).map(|_| FlowSet::default()).collect(),
+            flows: (0..flow_sets).map(|_| FlowSet::default()).collect(),
+            outgoing: (0..flow_sets).map(|_| FlowSet::default()).collect(),
             destinations: compiled.destinations.into_iter().collect(),
             fragments: Cell::default(),
             scans: RefCell::default(),
@@ -222,7 +227,7 @@ impl Tables for MemoryTables {
     }
 
     fn attempt_sets(&self) -> u32 {
-        ATTEMPT_SETS
+        self.attempts.len() as u32
     }
 
     fn attempt_set(&self, set: u32) -> Option<&AttemptSet<AtomicU64>> {
@@ -238,7 +243,7 @@ impl Tables for MemoryTables {
     }
 
     fn flow_sets(&self) -> u32 {
-        FLOW_SETS
+        self.flows.len() as u32
     }
 
     fn flow_set(&self, set: u32) -> Option<&FlowSet<AtomicU64>> {

@@ -1,3 +1,4 @@
 //! What is seen of the filter from outside agrees with what it does.
 
 mod metrics;
+mod replay;
