@@ -206,6 +206,14 @@ impl<W: Word> AttemptSet<W> {
         }
     }
 
+    /// Takes over the entries of another set, each as it is at that moment.
+    pub fn copy_from(&self, other: &AttemptSet<impl Word>) {
+        for (own, others) in self.entries.iter().zip(&other.entries) {
+            own.identity.store(others.identity.load());
+            own.progress.store(others.progress.load());
+        }
+    }
+
     /// The attempts that are not over, for counting. `longest_timeout` is in milliseconds.
     pub fn live(&self, now: Boottime, longest_timeout: u32) -> impl Iterator<Item = Attempt> + '_ {
         let now = now.milliseconds();

@@ -17,6 +17,7 @@ mod reload;
 mod replay;
 mod revoke;
 mod status;
+mod why;
 
 use std::process::ExitCode;
 
@@ -49,6 +50,7 @@ enum Command {
     Revoke(revoke::RevokeArguments),
     Drops(drops::DropsArguments),
     Events(events::EventsArguments),
+    Why(why::WhyArguments),
     Replay(replay::ReplayArguments),
     Knock(KnockArguments),
 }
@@ -67,6 +69,7 @@ impl Command {
             Self::Revoke(arguments) => revoke::run(&arguments),
             Self::Drops(arguments) => drops::run(&arguments),
             Self::Events(arguments) => events::run(arguments),
+            Self::Why(arguments) => why::run(&arguments),
             Self::Replay(arguments) => replay::run(&arguments),
             Self::Knock(arguments) => client::run(arguments),
         }

@@ -18,6 +18,7 @@ mod program;
 mod reach;
 mod scans;
 mod sizes;
+mod view;
 mod write;
 
 pub use attach::{AttachedInterface, FilteredInterface, Mode, attached, detach, filtered_interfaces};

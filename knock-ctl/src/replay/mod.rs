@@ -1,6 +1,7 @@
 //! The same rules over the packets of a capture: the core in ordinary memory, by the packets' own clock.
 
 mod capture;
+mod effect;
 mod frame;
 mod link;
 #[cfg(test)]
@@ -12,15 +13,15 @@ use std::time::Duration;
 
 use knock_common::address::Address;
 use knock_common::attempt::{Attempt, SourceIdentity, is_within};
-use knock_common::event::{Event, EventKind};
 use knock_common::packet::{Content, NoPacket, Packet, parse};
 use knock_common::port::{Port, Protocol};
 use knock_common::reason::Reason;
-use knock_common::rules::{DoorId, StateKey, steps_taken};
+use knock_common::rules::{DoorId, StateKey};
 use knock_common::tables::Tables;
 use knock_common::time::Boottime;
 
 pub use capture::{Capture, CaptureError, Record};
+pub use effect::{Effect, effects};
 
 use crate::config::{Config, Destination};
 use crate::datapath::TableSizes;
@@ -99,34 +100,6 @@ pub enum Outcome {
     CutShort,
 }
 
-/// What a packet did besides being passed or dropped.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// The attempt of its source is at this step (from 1) of a door.
-    Step {
-        door: String,
-        step: u32,
-    },
-    /// The attempt of its source is over.
-    Reset,
-    Opened {
-        door: String,
-    },
-    /// It was open already.
-    Extended {
-        door: String,
-    },
-    /// Its grant was revoked.
-    Closed {
-        door: String,
-    },
-    GrantRefused {
-        door: String,
-    },
-    /// The source is held for scanning.
-    Held,
-}
-
 impl Replay {
     pub fn new(config: &Config, host: &Host) -> Result<Self, ReplayError> {
         if config.filter.destinations.contains(&Destination::Local) && host.addresses.is_empty() {
@@ -173,7 +146,8 @@ impl Replay {
         let source = parsed.as_ref().ok().map(|packet| packet.source);
         let under_way = source.is_some_and(|source| self.is_under_way(&source, now));
         let reason = self.tables.judge(&frame, now).reason();
-        let mut effects = self.effects();
+        let mut effects =
+            effects(&self.tables.take_events(), |door| self.names.get(&door).cloned().unwrap_or_default());
         if under_way && source.is_some_and(|source| !self.attempt(&source).exists()) {
             effects.push(Effect::Reset);
         }
@@ -211,31 +185,6 @@ impl Replay {
             && self.tables.state(&key).is_some_and(|state| {
                 state.complete == 0 && is_within(now.milliseconds(), attempt.started, state.timeout)
             })
-    }
-
-    fn effects(&self) -> Vec<Effect> {
-        let events = self.tables.take_events();
-        let opens = events.iter().any(|event| {
-            !matches!(
-                EventKind::from_number(event.kind),
-                Some(EventKind::Stage | EventKind::SourceHeld) | None
-            )
-        });
-        // The last step says no more than the opening.
-        let told = |event: &&Event| !(opens && event.kind == EventKind::Stage as u32);
-        events.iter().filter(told).filter_map(|event| self.effect(event)).collect()
-    }
-
-    fn effect(&self, event: &Event) -> Option<Effect> {
-        let door = self.names.get(&event.door).cloned().unwrap_or_default();
-        Some(match EventKind::from_number(event.kind)? {
-            EventKind::Stage => Effect::Step { door, step: steps_taken(event.detail) },
-            EventKind::Open => Effect::Opened { door },
-            EventKind::Refresh => Effect::Extended { door },
-            EventKind::Close => Effect::Closed { door },
-            EventKind::GrantRefused => Effect::GrantRefused { door },
-            EventKind::SourceHeld => Effect::Held,
-        })
     }
 }
 

@@ -109,6 +109,23 @@ impl MemoryTables {
         }
     }
 
+    /// With the hash of tables whose sets are to be copied into these.
+    pub fn with_hash_key(self, hash_key: HashKey) -> Self {
+        Self { hash_key, ..self }
+    }
+
+    /// Takes over all that is kept of a source besides its attempt and its flows.
+    pub fn put_source(
+        &mut self,
+        grants: Option<SourceGrants>,
+        connections: impl IntoIterator<Item = (ConnectionsKey, Connections)>,
+        scan: Option<(Address, Scan)>,
+    ) {
+        *self.grants.get_mut() = grants.map(|grants| (grants.source(), grants)).into_iter().collect();
+        *self.connections.get_mut() = connections.into_iter().collect();
+        *self.scans.get_mut() = scan.into_iter().collect();
+    }
+
     /// Judges a frame that arrives at `now`.
     pub fn judge<F: Frame + ?Sized>(&self, frame: &F, now: Boottime) -> Judgement {
         self.now.set(now);

@@ -52,7 +52,7 @@ pub(super) fn write_packet(output: &mut impl Write, packet: &Replayed, json: boo
         line.verdict.unwrap_or("-").to_owned(),
         line.reason.to_owned(),
     ];
-    words.extend(packet.effects.iter().map(in_words));
+    words.extend(packet.effects.iter().map(Effect::to_string));
     writeln!(output, "{}", words.join("  "))
 }
 
@@ -89,18 +89,6 @@ impl<'a> EffectLine<'a> {
             Effect::Held => ("source_held", None, None),
         };
         Self { event, door: door.map(String::as_str), step }
-    }
-}
-
-fn in_words(effect: &Effect) -> String {
-    match effect {
-        Effect::Step { door, step } => format!("{door}: step {step}"),
-        Effect::Reset => "attempt reset".to_owned(),
-        Effect::Opened { door } => format!("{door}: opened"),
-        Effect::Extended { door } => format!("{door}: open for longer"),
-        Effect::Closed { door } => format!("{door}: closed"),
-        Effect::GrantRefused { door } => format!("{door}: complete, but the grant is refused"),
-        Effect::Held => "held for scanning".to_owned(),
     }
 }
 
