@@ -162,6 +162,21 @@ fn a_reload_moves_them_and_failed_ones_are_told() {
     let told = samples(&fetch(&site, elsewhere).unwrap());
     assert_eq!((told["knock_config_last_reload_successful"], told["knock_config_differs_from_disk"]), (0, 1));
 
+    // This controller's own port at all addresses.
+    site.configure(&with_metrics("[::]:9763"));
+    let refused = reload();
+    assert_eq!(refused.status.code(), Some(1));
+    let reason = String::from_utf8(refused.stderr).unwrap();
+    assert!(reason.contains("this controller itself listens at [::1]:9763; take [metrics] away"), "{reason}");
+
+    // A change that is not confirmed moves them there and back.
+    site.configure(&with_metrics(LISTEN));
+    assert!(site.knock_ctl(&["reload", "--confirm", "2s"]).status.success());
+    assert!(fetch(&site, LISTEN).is_some());
+    eventually("they are back", || fetch(&site, elsewhere).is_some());
+    eventually("and not there any more", || fetch(&site, LISTEN).is_none());
+    assert_eq!(samples(&fetch(&site, elsewhere).unwrap())["knock_config_last_reload_successful"], 0);
+
     site.configure(SSH_DOOR);
     assert!(reload().status.success());
     eventually("nobody listens any more", || fetch(&site, elsewhere).is_none());
