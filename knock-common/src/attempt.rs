@@ -45,7 +45,7 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    const NONE: Self = Self { state: ROOT, started: 0, hop_limit: 0, fingerprint: Fingerprint(0) };
+    pub const NONE: Self = Self { state: ROOT, started: 0, hop_limit: 0, fingerprint: Fingerprint(0) };
 
     #[inline(always)]
     pub const fn exists(&self) -> bool {
@@ -203,6 +203,14 @@ impl<W: Word> AttemptSet<W> {
         if let Some(entry) = self.entries.get(way.0 & (ATTEMPT_WAYS - 1)) {
             entry.progress.store(0);
             entry.identity.store(0);
+        }
+    }
+
+    /// Takes over the entries of another set, each as it is at that moment.
+    pub fn copy_from(&self, other: &AttemptSet<impl Word>) {
+        for (own, others) in self.entries.iter().zip(&other.entries) {
+            own.identity.store(others.identity.load());
+            own.progress.store(others.progress.load());
         }
     }
 

@@ -26,9 +26,13 @@ pub mod interface;
 #[cfg(feature = "controller")]
 pub mod journal;
 #[cfg(feature = "controller")]
+pub mod metrics;
+#[cfg(feature = "controller")]
 pub mod namespace;
 #[cfg(feature = "controller")]
 pub mod netlink;
+#[cfg(feature = "controller")]
+pub mod replay;
 pub mod rules;
 #[cfg(feature = "controller")]
 pub mod runtime;

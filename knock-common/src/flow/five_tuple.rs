@@ -74,6 +74,12 @@ impl FlowIdentity {
         self.remote.wrapping_add(spread) & sets.wrapping_sub(1)
     }
 
+    /// All sets in a table of `sets` sets of accepted flows that hold flows of the remote address.
+    pub fn accepted_sets(&self, sets: u32) -> impl Iterator<Item = u32> + use<> {
+        let remote = self.remote;
+        (0..sets_of_one_address(sets)).map(move |spread| remote.wrapping_add(spread) & sets.wrapping_sub(1))
+    }
+
     /// The set in a table of `sets` sets of outgoing flows, a power of two.
     #[inline(always)]
     pub const fn outgoing_set(&self, sets: u32) -> u32 {

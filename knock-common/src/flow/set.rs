@@ -123,6 +123,24 @@ impl<W: Word> FlowSet<W> {
         worth_it
     }
 
+    /// Takes over the entries of another set, each as it is at that moment.
+    pub fn copy_from(&self, other: &FlowSet<impl Word>) {
+        for (own, others) in self.entries.iter().zip(&other.entries) {
+            own.tag.store(others.tag.load());
+            own.life.store(others.life.load());
+        }
+    }
+
+    /// The flows of the identity's remote address that are not over. What is kept of an address are 15 bits of a hash, so that
+    /// one of 32,768 others in the same set would be taken for it.
+    pub fn live_of_remote(&self, identity: FlowIdentity, now: Boottime) -> impl Iterator<Item = Flow> + '_ {
+        let now = now.milliseconds();
+        self.entries
+            .iter()
+            .filter(move |entry| identity.has_remote_of(entry.tag.load()))
+            .filter_map(move |entry| entry.read(now))
+    }
+
     /// The flows that are not over, for counting.
     pub fn live(&self, now: Boottime) -> impl Iterator<Item = Flow> + '_ {
         let now = now.milliseconds();

@@ -26,7 +26,7 @@ impl FromStr for DoorOrPort {
     /// No door's name has what stands between a port and its protocol.
     fn from_str(text: &str) -> Result<Self, String> {
         if text.contains(['/', ':']) {
-            parse_port(text, None).map(Self::Port).map_err(|error| format!("{error}; {}", error.help()))
+            port_argument(text).map(Self::Port)
         } else {
             text.parse().map(Self::Door).map_err(|error| format!("{error}; a port is written as in 22/tcp"))
         }
@@ -40,6 +40,11 @@ impl fmt::Display for DoorOrPort {
             Self::Port(port) => port.fmt(f),
         }
     }
+}
+
+/// A port as the command line names it.
+pub(super) fn port_argument(text: &str) -> Result<Port, String> {
+    parse_port(text, None).map_err(|error| format!("{error}; {}", error.help()))
 }
 
 /// The doors that the rules in force have, by name and by identity.

@@ -40,20 +40,20 @@ struct GrantList {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-struct GrantReport {
-    address: IpAddr,
+pub(super) struct GrantReport {
+    pub(super) address: IpAddr,
     /// `None`: of a port.
-    door: Option<String>,
-    opens: Vec<String>,
+    pub(super) door: Option<String>,
+    pub(super) opens: Vec<String>,
     /// `None`: until revoked.
-    expires_in_ms: Option<u64>,
+    pub(super) expires_in_ms: Option<u64>,
     /// `None`: no limit.
-    connections_left: Option<u32>,
-    by: &'static str,
+    pub(super) connections_left: Option<u32>,
+    pub(super) by: &'static str,
 }
 
 /// In the order of addresses, whatever has passed left out.
-fn valid_grants(
+pub(super) fn valid_grants(
     sources: &[SourceGrants],
     doors: &Doors,
     now: Boottime,

@@ -15,8 +15,10 @@ mod import;
 mod notify;
 mod output;
 mod reload;
+mod replay;
 mod revoke;
 mod status;
+mod why;
 
 use std::process::ExitCode;
 
@@ -54,6 +56,8 @@ enum Command {
     Generate(generate::GenerateArguments),
     #[command(flatten)]
     Client(ClientCommand),
+    Why(why::WhyArguments),
+    Replay(replay::ReplayArguments),
 }
 
 impl Command {
@@ -73,6 +77,8 @@ impl Command {
             Self::Import(arguments) => import::run(&arguments),
             Self::Generate(arguments) => generate::run(&arguments),
             Self::Client(command) => command.run(),
+            Self::Why(arguments) => why::run(&arguments),
+            Self::Replay(arguments) => replay::run(&arguments),
         }
     }
 }

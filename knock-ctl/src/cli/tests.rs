@@ -56,8 +56,15 @@ fn each_subcommand_is_read_with_its_options() {
         ),
         ("confirm", "Confirm(ConfirmArguments { yes: false })"),
         ("confirm --yes", "Confirm(ConfirmArguments { yes: true })"),
-        ("status", "Status(StatusArguments { json: false })"),
-        ("status --json", "Status(StatusArguments { json: true })"),
+        ("status", "Status(StatusArguments { json: false, prometheus: false })"),
+        ("status --prometheus", "Status(StatusArguments { json: false, prometheus: true })"),
+        ("status --json", "Status(StatusArguments { json: true, prometheus: false })"),
+        ("why 192.0.2.7", "Why(WhyArguments { address: 192.0.2.7, port: None, to: None, json: false })"),
+        (
+            "replay a.pcap --local 192.0.2.1 --local ::1 --quiet",
+            "Replay(ReplayArguments { capture: \"a.pcap\", config: \"/etc/knock/knock.toml\", local: [192.0.2.1, ::1], \
+             listening: [], json: false, quiet: true })",
+        ),
         ("grants --json", "Grants(GrantsArguments { json: true })"),
         ("drops --json", "Drops(DropsArguments { json: true })"),
         (

@@ -77,6 +77,7 @@ fn describe_filter(config: &Config) -> Vec<String> {
         lines.push(format!("Need not knock: {}.", trusted.join(", ")));
     }
     lines.extend(config.scanners.as_ref().map(describe_scanners));
+    lines.extend(config.metrics.map(|listen| format!("Metrics: at http://{listen}/metrics.")));
     if !filter.strict {
         lines.push("Not strict: only a wrong port that belongs to some door resets an attempt.".to_owned());
     }

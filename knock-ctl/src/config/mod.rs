@@ -19,6 +19,7 @@ mod forwarded;
 pub mod hosts;
 mod include;
 pub mod limits;
+mod metrics;
 mod one_time;
 pub mod ports;
 pub mod private;
@@ -37,6 +38,7 @@ mod warn;
 #[cfg(test)]
 mod tests;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 pub use command::{CommandLine, DoorCommands, PerFamily};
@@ -78,6 +80,8 @@ pub struct Config {
     pub log: Log,
     /// `None`: nobody is held.
     pub scanners: Option<ScannersRule>,
+    /// Where metrics are served; `None`: nowhere.
+    pub metrics: Option<SocketAddr>,
 }
 
 impl Config {
@@ -117,6 +121,11 @@ pub fn load(path: &Path) -> Result<Loaded, ConfigErrors> {
         help: error.help,
     })?;
     read(main, path, sources, report)
+}
+
+/// Whether the files would give another configuration than that of this hash, or none.
+pub fn differs_from_disk(path: &Path, sha256: &str) -> bool {
+    load(path).map_or(true, |loaded| loaded.sha256 != sha256)
 }
 
 /// Reads a configuration that is in no file. Messages call it `name`; relative paths in it begin at `base`.
@@ -172,9 +181,13 @@ fn read_document(
     let timeouts = limits::read_timeouts(file.table("timeouts", report), report);
     let log = limits::read_log(file.table("log", report), report);
     let scanners = file.entry("scanners").and_then(|entry| scanners::read(entry, report));
+    let metrics = file.entry("metrics").and_then(|entry| metrics::read(entry, report));
     file.finish(report);
     check::check(&filter.filter, &doors, report);
     warn::warn(&filter, &doors, scanners.as_ref(), report);
+    if let Some(listen) = &metrics {
+        metrics::warn(listen, report);
+    }
     let config = Config {
         filter: filter.filter,
         doors: doors.iter().filter_map(|draft| draft.door.clone()).collect(),
@@ -182,6 +195,7 @@ fn read_document(
         timeouts,
         log,
         scanners: scanners.map(|located| located.value),
+        metrics: metrics.map(|located| located.value),
     };
     (config, doors, filter.policy)
 }

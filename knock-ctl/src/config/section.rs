@@ -19,6 +19,7 @@ pub(crate) enum Kind {
     /// The whole of hosts.toml.
     HostsFile,
     Host,
+    Metrics,
 }
 
 /// Every key that is asked for is thereby known; `finish` reports the others. So no list of keys exists beside the
@@ -44,6 +45,11 @@ impl<'a> Section<'a> {
 
     pub(super) fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// Without making the key known.
+    pub(super) fn holds(&self, key: &str) -> bool {
+        self.own.get(key).or_else(|| self.fallback.get(key)).is_some()
     }
 
     pub(super) fn entry(&mut self, key: &'static str) -> Option<&'a Entry> {

@@ -12,7 +12,6 @@ enum Allowed {
 }
 
 const UNAVAILABLE: &[(Kind, &str, Allowed)] = &[
-    (Kind::File, "metrics", Allowed::Nothing),
     (Kind::Log, "drops", Allowed::False),
     (Kind::Log, "syslog", Allowed::False),
     (Kind::Log, "file", Allowed::Nothing),

@@ -9,6 +9,7 @@ use knock_common::rules::Slot;
 use nix::unistd::geteuid;
 
 use super::in_force::{InForce, Prepared, rule_set};
+use super::metrics::Listen;
 use super::waiting::{Before, Change};
 use super::{Options, connections, interfaces, lockout, one_time, waiting};
 use crate::config::{self, Loaded};
@@ -25,6 +26,7 @@ pub(super) struct Attached {
     pub(super) pins: Pins,
     pub(super) directory: RuntimeDirectory,
     pub(super) lock: ControllerLock,
+    pub(super) metrics: Listen,
     /// `None`: the rules hold for good.
     pub(super) change: Option<Change>,
 }
@@ -66,6 +68,7 @@ pub(super) fn bring_up(loaded: Loaded, names: &[InterfaceName], options: &Option
     for (name, facts) in &facts {
         interfaces::refuse_foreign_program(name, facts, &pins)?;
     }
+    let metrics = Listen::at(loaded.config.metrics)?;
     let unfiltered: Vec<u32> =
         facts.iter().map(|(_, facts)| facts.index).filter(|&index| !pins.link(index).exists()).collect();
     let mut earlier = if exist { Some(Maps::open(&pins)?) } else { None };
@@ -94,7 +97,7 @@ pub(super) fn bring_up(loaded: Loaded, names: &[InterfaceName], options: &Option
         None => Before::Nothing,
     };
     let change = unconfirmed.map(|unconfirmed| Change::begin(&unconfirmed, before, &maps, &directory));
-    Ok(Attached { in_force, program, maps, pins, directory, lock, change })
+    Ok(Attached { in_force, program, maps, pins, directory, lock, metrics, change })
 }
 
 /// Takes the filter off where it was not before.

@@ -7,7 +7,7 @@ use crate::datapath::TableSizes;
 
 /// A line for each door and each section that differs.
 pub(super) fn between(before: &Config, after: &Config) -> Vec<String> {
-    let Config { filter, doors: _, limits, timeouts, log, scanners } = before;
+    let Config { filter, doors: _, limits, timeouts, log, scanners, metrics } = before;
     let mut lines = doors(&before.doors, &after.doors);
     let sections = [
         ("filter", *filter == after.filter),
@@ -15,6 +15,7 @@ pub(super) fn between(before: &Config, after: &Config) -> Vec<String> {
         ("timeouts", *timeouts == after.timeouts),
         ("log", *log == after.log),
         ("scanners", *scanners == after.scanners),
+        ("metrics", *metrics == after.metrics),
     ];
     let changed = sections.iter().filter(|(_, same)| !same);
     lines.extend(changed.map(|(name, _)| format!("[{name}]: changed")));

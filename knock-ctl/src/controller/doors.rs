@@ -11,6 +11,7 @@ use crate::clock::boottime;
 use crate::commands::{CommandKind, CommandOutcome, CommandRequest, CommandResult, CommandRunner};
 use crate::config::{Config, Door};
 use crate::journal::{Journal, JournalError, OpenDoor as JournalledDoor, Opening, Record, StopDue};
+use crate::metrics::{CommandEnd, Counts};
 use crate::rules::door_ids;
 
 use super::door_commands::{command_limits, kind_name, request};
@@ -40,6 +41,7 @@ pub(super) struct Doors {
     runner: CommandRunner,
     /// Stop commands that found no room in the queue.
     refused_stops: Vec<CommandRequest>,
+    counts: Counts,
     /// Whom a command is being asked about, and whom one has approved.
     pub(super) asking: HashSet<(Address, DoorId)>,
     pub(super) approved: Vec<(Address, DoorId)>,
@@ -47,7 +49,7 @@ pub(super) struct Doors {
 }
 
 impl Doors {
-    pub(super) fn new(config: &Config, journal: Journal, runner: CommandRunner) -> Self {
+    pub(super) fn new(config: &Config, journal: Journal, runner: CommandRunner, counts: Counts) -> Self {
         Self {
             config: by_id(config),
             vanished: HashSet::new(),
@@ -57,6 +59,7 @@ impl Doors {
             refused_stops: Vec::new(),
             asking: HashSet::new(),
             approved: Vec::new(),
+            counts,
             notices: Vec::new(),
         }
     }
@@ -376,6 +379,7 @@ impl Doors {
             }
             Err(refused) => {
                 log::error!("{refused}");
+                self.counts.command_ended(&door, kind_name(kind), CommandEnd::Refused);
                 self.notices.push(
                     Notice::of("command_failed", address, &door)
                         .kind(kind_name(kind))
@@ -393,6 +397,12 @@ impl Doors {
     pub(super) fn ended(&mut self, outcome: CommandOutcome) {
         let CommandOutcome { door, kind, address, result, announcement, .. } = outcome;
         let succeeded = result.succeeded();
+        let end = match &result {
+            CommandResult::TimedOut => CommandEnd::TimedOut,
+            _ if succeeded => CommandEnd::Succeeded,
+            CommandResult::Exited(_) | CommandResult::Failed(_) => CommandEnd::Failed,
+        };
+        self.counts.command_ended(&door, kind_name(kind), end);
         if !succeeded {
             let reason = match result {
                 CommandResult::Exited(status) => format!("{status}"),

@@ -12,6 +12,7 @@ mod interface_changes;
 mod interfaces;
 mod kernel;
 mod lockout;
+mod metrics;
 mod notice;
 mod one_time;
 mod openings;

@@ -11,7 +11,7 @@ pub struct Notice {
     version: u32,
     /// RFC 3339.
     time: String,
-    event: &'static str,
+    pub(super) event: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<IpAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -23,7 +23,7 @@ pub struct Notice {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    count: Option<u64>,
+    pub(super) count: Option<u64>,
 }
 
 impl Notice {

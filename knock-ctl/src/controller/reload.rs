@@ -94,6 +94,7 @@ impl Watch {
         if lines.is_empty() {
             lines.push("nothing differs from what is in force".to_owned());
         }
+        let listen = self.metrics.prepare(prepared.config.metrics)?;
         let change = lockout::Change {
             rules: &prepared.rules,
             before: (!interfaces.attach_some()).then_some(&self.maps),
@@ -108,6 +109,7 @@ impl Watch {
             lockout::refuse(&locked_out)?;
         }
         self.put_into_force(prepared, interfaces, options.confirm)?;
+        self.metrics.serve(listen)?;
         if let Some(wait) = options.confirm {
             lines.push(format!("undone in {}, unless `knock-ctl confirm` keeps it", in_seconds(wait)));
         }

@@ -133,6 +133,9 @@ impl Watch {
             Before::Own { in_force, interfaces } => {
                 log::error!("{REASON}; the rules before hold again, and the files still say otherwise");
                 self.in_force = *in_force;
+                if let Err(error) = self.serve_metrics() {
+                    log::error!("{error:#}");
+                }
                 // Connections that began meanwhile to what is closed again.
                 connections::import(&self.maps, &self.in_force.closed, &self.in_force.rules)?;
                 self.maps.settle()?;
@@ -176,6 +179,12 @@ impl Watch {
             self.doors.close(source, door, "close");
         }
         Ok(())
+    }
+
+    /// Serves the metrics where the rules in force say.
+    fn serve_metrics(&mut self) -> Result<()> {
+        let listen = self.metrics.prepare(self.in_force.config.metrics)?;
+        self.metrics.serve(listen)
     }
 
     fn take_off(&self, indices: &[u32]) {

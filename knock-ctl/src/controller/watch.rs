@@ -17,6 +17,7 @@ use super::connections;
 use super::door_commands::command_limits;
 use super::doors::Doors;
 use super::in_force::InForce;
+use super::metrics::Metrics;
 use super::notice::Notice;
 use super::perf::{self, Signal};
 use super::protocols::SeenProtocols;
@@ -58,6 +59,7 @@ pub(super) struct Watch {
     pub(super) change: Option<Change>,
     /// Used one-time sequences that the rules in force name no more, but those before them do.
     pub(super) retired: BTreeSet<SequenceId>,
+    pub(super) metrics: Metrics,
     notices: broadcast::Sender<Notice>,
     protocols: SeenProtocols,
     pub(super) looks: u64,
@@ -74,7 +76,7 @@ pub(super) enum End {
 }
 
 pub(super) async fn watch(options: Options, attached: Attached) -> Result<ExitCode> {
-    let Attached { in_force, mut program, maps, pins, directory, lock, change } = attached;
+    let Attached { in_force, mut program, maps, pins, directory, lock, metrics: listen, change } = attached;
     let _lock = lock;
     if program.variant() == Variant::Trace {
         trace::print(program.ebpf_mut()).context("cannot read what the kernel program logs")?;
@@ -87,8 +89,10 @@ pub(super) async fn watch(options: Options, attached: Attached) -> Result<ExitCo
     // The journal of the first namespace outlives that, with its machine or container.
     let cookie = namespace.cookie().filter(|_| !namespace.is_first());
     let (journal, left_open) = Journal::open(&beside_journal(&namespace, "journal"), cookie)?;
+    let mut metrics = Metrics::new(&pins, &directory)?;
+    metrics.serve(listen)?;
     let (runner, mut outcomes) = CommandRunner::new(command_limits(&in_force.config));
-    let mut doors = Doors::new(&in_force.config, journal, runner);
+    let mut doors = Doors::new(&in_force.config, journal, runner, metrics.counts.clone());
     doors.resume(left_open, change.is_some());
     let (notices, _) = broadcast::channel(NOTICES);
     let mut requests = socket::serve(&directory, notices.clone())?;
@@ -108,6 +112,7 @@ pub(super) async fn watch(options: Options, attached: Attached) -> Result<ExitCo
         position,
         change,
         retired: BTreeSet::new(),
+        metrics,
         notices,
         protocols: SeenProtocols::default(),
         looks: 0,
@@ -212,6 +217,9 @@ impl Watch {
             self.follow_addresses()?;
         }
         self.looks += 1;
+        self.metrics
+            .counts
+            .expect_interfaces(self.in_force.interfaces.keys().map(ToString::to_string).collect());
         self.close_due()?;
         self.doors.retry_stops();
         self.publish();
@@ -226,6 +234,7 @@ impl Watch {
 
     /// It is no error that nobody follows.
     pub(super) fn tell(&self, notice: Notice) {
+        self.metrics.note(&notice);
         let _ = self.notices.send(notice);
     }
 

@@ -5,11 +5,13 @@ use std::fmt;
 use aya::programs::links::FdLink;
 use aya::programs::loaded_programs;
 use aya::programs::xdp::{XdpLink, XdpMode};
+use nix::net::if_::if_indextoname;
 
 use super::egress::{self, EgressHook};
 use super::link::{end_link, open_link, pin_link, program_on_link};
 use super::program::{LINEAR, MULTI_BUFFER, Program};
 use super::{DatapathError, Pins};
+use crate::interface::{self, attached_programs};
 
 /// Where on its way a packet meets the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -136,6 +138,32 @@ impl Program {
 pub fn attached(pins: &Pins, index: u32) -> Option<AttachedInterface> {
     let program_id = program_on_link(&pins.link(index))?;
     Some(AttachedInterface { index, program_id })
+}
+
+/// An interface that packets pass through the filter on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilteredInterface {
+    pub name: String,
+    pub index: u32,
+    /// "native", "generic" or "offloaded".
+    pub mode: &'static str,
+    pub program_id: u32,
+}
+
+/// Those that the filter is on at this moment: a link outlives its interface, and then filters nothing.
+pub fn filtered_interfaces(pins: &Pins) -> Vec<FilteredInterface> {
+    let on_interface = |index| {
+        let program_id = attached(pins, index)?.program_id;
+        let program = attached_programs(index).ok()?.into_iter().find(|program| program.id == program_id)?;
+        let mode = match program.mode {
+            interface::XdpMode::Native => Mode::Native.name(),
+            interface::XdpMode::Generic => Mode::Generic.name(),
+            interface::XdpMode::Offloaded => "offloaded",
+        };
+        let name = if_indextoname(index).ok()?.to_string_lossy().into_owned();
+        Some(FilteredInterface { name, index, mode, program_id })
+    };
+    pins.linked_interfaces().into_iter().filter_map(on_interface).collect()
 }
 
 /// Takes the filter off one interface, or what of it is there.

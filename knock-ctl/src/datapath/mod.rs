@@ -19,9 +19,10 @@ mod program;
 mod reach;
 mod scans;
 mod sizes;
+mod view;
 mod write;
 
-pub use attach::{AttachedInterface, Mode, attached, detach};
+pub use attach::{AttachedInterface, FilteredInterface, Mode, attached, detach, filtered_interfaces};
 pub use change::Unconfirmed;
 pub use counters::PacketCounters;
 pub use egress::EgressHook;

@@ -65,7 +65,7 @@ impl Maps {
     }
 
     /// How the source is trusted, if it is.
-    pub(super) fn trust(&self, slot: Slot, source: Address) -> Result<Option<Trust>, DatapathError> {
+    pub fn trust(&self, slot: Slot, source: Address) -> Result<Option<Trust>, DatapathError> {
         let data = TrustedKey { slot: slot.to_be_bytes(), address: source.octets() };
         let trust = found(self.trusted.get(&Key::new(WHOLE_ADDRESS, Shared(data)), 0), "TRUSTED")?;
         Ok(trust.filter(|trust| *trust != TRUST_NOBODY))

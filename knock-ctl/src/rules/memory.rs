@@ -69,6 +69,11 @@ const FLOW_SETS: u32 = 4096;
 impl MemoryTables {
     /// The rules, and no attempt, grant or flow yet.
     pub fn new(compiled: Compiled) -> Self {
+        Self::with_sets(compiled, ATTEMPT_SETS, FLOW_SETS)
+    }
+
+    /// As [`MemoryTables::new`], with so many sets of attempts and of flows of either kind: powers of two.
+    pub fn with_sets(compiled: Compiled, attempt_sets: u32, flow_sets: u32) -> Self {
         Self {
             now: Cell::new(Boottime::from_nanoseconds(0)),
             hash_key: HashKey([
@@ -89,11 +94,11 @@ impl MemoryTables {
             targets: compiled.targets.into_iter().collect(),
             trusted: compiled.trusted,
             listeners: HashSet::new(),
-            attempts: (0..ATTEMPT_SETS).map(|_| AttemptSet::default()).collect(),
+            attempts: (0..attempt_sets).map(|_| AttemptSet::default()).collect(),
             used: RefCell::default(),
             taken: RefCell::default(),
-            flows: (0..FLOW_SETS).map(|_| FlowSet::default()).collect(),
-            outgoing: (0..FLOW_SETS).map(|_| FlowSet::default()).collect(),
+            flows: (0..flow_sets).map(|_| FlowSet::default()).collect(),
+            outgoing: (0..flow_sets).map(|_| FlowSet::default()).collect(),
             destinations: compiled.destinations.into_iter().collect(),
             fragments: Cell::default(),
             scans: RefCell::default(),
@@ -104,6 +109,23 @@ impl MemoryTables {
             search: Search::default(),
             probe: AtomicU64::new(0),
         }
+    }
+
+    /// With the hash of tables whose sets are to be copied into these.
+    pub fn with_hash_key(self, hash_key: HashKey) -> Self {
+        Self { hash_key, ..self }
+    }
+
+    /// Takes over all that is kept of a source besides its attempt and its flows.
+    pub fn put_source(
+        &mut self,
+        grants: Option<SourceGrants>,
+        connections: impl IntoIterator<Item = (ConnectionsKey, Connections)>,
+        scan: Option<(Address, Scan)>,
+    ) {
+        *self.grants.get_mut() = grants.map(|grants| (grants.source(), grants)).into_iter().collect();
+        *self.connections.get_mut() = connections.into_iter().collect();
+        *self.scans.get_mut() = scan.into_iter().collect();
     }
 
     /// Judges a frame that arrives at `now`.
@@ -224,7 +246,7 @@ impl Tables for MemoryTables {
     }
 
     fn attempt_sets(&self) -> u32 {
-        ATTEMPT_SETS
+        self.attempts.len() as u32
     }
 
     fn attempt_set(&self, set: u32) -> Option<&AttemptSet<AtomicU64>> {
@@ -240,7 +262,7 @@ impl Tables for MemoryTables {
     }
 
     fn flow_sets(&self) -> u32 {
-        FLOW_SETS
+        self.flows.len() as u32
     }
 
     fn flow_set(&self, set: u32) -> Option<&FlowSet<AtomicU64>> {

@@ -8,13 +8,25 @@ use std::io::{self, Write};
 /// # Panics
 /// Instead of skipping, where the environment has `KNOCK_REQUIRE_PRIVILEGED`.
 pub fn privileged() -> bool {
-    let lacking = if !nix::unistd::geteuid().is_root() {
-        "root"
+    if !nix::unistd::geteuid().is_root() {
+        skipped_for("root")
     } else if !knock_ctl::datapath::is_embedded() {
-        "a knock-ctl built with its kernel program"
+        skipped_for("a knock-ctl built with its kernel program")
     } else {
-        return true;
-    };
+        true
+    }
+}
+
+/// Whether a program can be run that a test needs; else as [`privileged`].
+///
+/// # Panics
+/// As [`privileged`].
+pub fn equipped_with(program: &str) -> bool {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&paths).any(|path| path.join(program).is_file()) || skipped_for(program)
+}
+
+fn skipped_for(lacking: &str) -> bool {
     let required = std::env::var_os("KNOCK_REQUIRE_PRIVILEGED").is_some();
     assert!(!required, "this test needs {lacking}, and KNOCK_REQUIRE_PRIVILEGED says that it must run");
     let test = std::thread::current().name().unwrap_or("a test").to_owned();

@@ -29,6 +29,7 @@ mod reload;
 mod reused_number;
 mod scanners;
 mod scans;
+mod seeing;
 mod site;
 mod ssh;
 mod systems;

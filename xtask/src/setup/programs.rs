@@ -16,7 +16,7 @@ pub const COMPILER: [Need; 2] = [
 ];
 
 /// Each program with its package.
-const PROGRAMS: [(&str, Need); 17] = [
+const PROGRAMS: [(&str, Need); 19] = [
     ("knock", Need { package: "knockd", why: "it brings the stock client" }),
     ("nmap", Need { package: "nmap", why: "it scans in tests and the demo" }),
     ("hping3", Need { package: "hping3", why: "it forges and floods in tests" }),
@@ -35,6 +35,8 @@ const PROGRAMS: [(&str, Need); 17] = [
     ("nft", Need { package: "nftables", why: "it has connections tracked in tests" }),
     ("iptables", Need { package: "iptables", why: "its recipe is what ours is held against in tests" }),
     ("ethtool", Need { package: "ethtool", why: "it sets up interfaces in tests" }),
+    ("promtool", Need { package: "prometheus", why: "it shows in tests that alerts fire" }),
+    ("tcpdump", Need { package: "tcpdump", why: "it captures what is replayed in tests" }),
     ("ip", Need { package: "iproute2", why: "it makes network namespaces" }),
     ("nsenter", Need { package: "util-linux", why: "it runs programs in network namespaces" }),
 ];

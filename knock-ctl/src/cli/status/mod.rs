@@ -3,7 +3,6 @@
 mod report;
 mod text;
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -11,14 +10,13 @@ use knock_common::address::Address;
 use knock_common::grant::SourceGrants;
 use knock_common::rules::RuleOption;
 use knock_common::time::Boottime;
-use nix::net::if_::if_indextoname;
 
 use super::filter::Filter;
 use super::output;
 use crate::clock::boottime;
 use crate::config;
-use crate::datapath::{Pins, TableUse, attached};
-use crate::interface::{XdpMode, attached_programs};
+use crate::datapath::{FilteredInterface, Pins, TableUse, filtered_interfaces};
+use crate::metrics::{self, Sample};
 use crate::runtime::{ConfigState, RuntimeDirectory, running_controller};
 use report::{
     ConfigReport, ControllerReport, CountersReport, DoorReport, HeldReport, InterfaceReport, Lapsed,
@@ -27,21 +25,38 @@ use report::{
 
 /// Shows whether the filter is attached, under which rules, and how full it is
 ///
-/// Exit status: 0 attached, 3 not attached, 4 attached with no controller.
+/// Exit status: 0 attached, 3 not attached, 4 attached with no controller; with --prometheus 0.
 #[derive(Args, Debug)]
 pub struct StatusArguments {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+
+    /// Print metrics, for a textfile collector; what only the controller counts is at its metrics.listen
+    #[arg(long, conflicts_with = "json")]
+    prometheus: bool,
 }
 
 pub(super) fn run(arguments: &StatusArguments) -> anyhow::Result<ExitCode> {
+    if arguments.prometheus {
+        return print_metrics();
+    }
     let report = match Filter::open_if_attached("status")? {
         Some(filter) => look_at(&filter)?,
         None => StatusReport::without_filter(controller(&RuntimeDirectory::of_this_namespace()?)),
     };
     output::print(&if arguments.json { output::json(&report)? } else { report.to_text() })?;
     Ok(report.attachment().exit_code())
+}
+
+/// That there is no filter or no controller is a metric, and no failure of whoever collects it.
+fn print_metrics() -> anyhow::Result<ExitCode> {
+    let sample = match Filter::open_if_attached("status")? {
+        Some(filter) => Sample::take(&filter.pins, &filter.maps, &filter.directory)?,
+        None => Sample::without_filter(&RuntimeDirectory::of_this_namespace()?),
+    };
+    output::print(&metrics::to_text(&sample, None)?)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn look_at(filter: &Filter) -> anyhow::Result<StatusReport> {
@@ -86,20 +101,14 @@ fn look_at(filter: &Filter) -> anyhow::Result<StatusReport> {
     })
 }
 
-/// Those that the filter is on at this moment: a link outlives its interface, and then filters nothing.
 fn interfaces(pins: &Pins) -> Vec<InterfaceReport> {
-    let on_interface = |index| {
-        let program_id = attached(pins, index)?.program_id;
-        let program = attached_programs(index).ok()?.into_iter().find(|program| program.id == program_id)?;
-        let mode = match program.mode {
-            XdpMode::Native => "native",
-            XdpMode::Generic => "generic",
-            XdpMode::Offloaded => "offloaded",
-        };
-        let name = if_indextoname(index).ok()?.to_string_lossy().into_owned();
-        Some(InterfaceReport { name, index, mode, program_id })
+    let report = |FilteredInterface { name, index, mode, program_id }| InterfaceReport {
+        name,
+        index,
+        mode,
+        program_id,
     };
-    pins.linked_interfaces().into_iter().filter_map(on_interface).collect()
+    filtered_interfaces(pins).into_iter().map(report).collect()
 }
 
 fn controller(directory: &RuntimeDirectory) -> Option<ControllerReport> {
@@ -125,18 +134,12 @@ fn config_report(state: &ConfigState) -> ConfigReport {
         path: state.path.clone(),
         sha256: state.sha256.clone(),
         loaded_at: state.loaded_at.clone(),
-        differs_from_disk: differs(&state.path, &state.sha256),
+        differs_from_disk: config::differs_from_disk(&state.path, &state.sha256),
     }
-}
-
-/// Whether the files would give another configuration than that of this hash, or none.
-fn differs(path: &Path, sha256: &str) -> bool {
-    config::load(path).map_or(true, |loaded| loaded.sha256 != sha256)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::sync::atomic::AtomicU64;
 
     use knock_common::grant::{Granted, GrantedBy};
@@ -144,22 +147,6 @@ mod tests {
     use knock_common::time::Deadline;
 
     use super::*;
-
-    #[test]
-    fn a_configuration_that_changed_is_invalid_or_is_gone_differs() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("knock.toml");
-        let text = "[doors.ssh]\nsequence = [31207, 5481, 60123]\nopens = [\"22/tcp\"]\n";
-        fs::write(&path, text).unwrap();
-        let sha256 = config::load(&path).unwrap().sha256;
-        assert!(!differs(&path, &sha256));
-        fs::write(&path, format!("{text}# later\n")).unwrap();
-        assert!(differs(&path, &sha256));
-        fs::write(&path, "doors = 1\n").unwrap();
-        assert!(differs(&path, &sha256));
-        fs::remove_file(&path).unwrap();
-        assert!(differs(&path, &sha256));
-    }
 
     #[test]
     fn only_grants_that_hold_are_counted_and_each_door_of_a_source() {

@@ -80,6 +80,7 @@ fn minimal() -> Config {
         },
         log: Log { stages: false },
         scanners: None,
+        metrics: None,
     }
 }
 
@@ -193,6 +194,8 @@ ports = 1024
 within = "500ms"
 hold = "1d"
 include_public = true
+[metrics]
+listen = "[::1]:9762"
 "#;
     let range = |protocol, first, last| PortRange::new(protocol, first, last).unwrap();
     let trusted = |from: &str, to| Trusted { from: from.parse().unwrap(), to };
@@ -276,6 +279,7 @@ include_public = true
             hold: seconds(86_400),
             include_public: true,
         }),
+        metrics: Some("[::1]:9762".parse().unwrap()),
     };
     assert_eq!(accepted(text).config, expected);
 }

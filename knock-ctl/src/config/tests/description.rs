@@ -65,6 +65,7 @@ Always open: 443/tcp.
 Passes too: connections that this machine begins, DHCP, ICMP except echo requests and the like, IGMP, ipip (4), 253.
 Need not knock: 192.0.2.0/24.
 Held: a source that hits 1 different closed port within 10s, for 10m; public ports are closed to it too.
+Metrics: at http://127.0.0.1:9762/metrics.
 Kernel memory: at most 64 MiB for these limits.
 ";
     let text = r#"
@@ -77,6 +78,8 @@ destinations = ["local", "203.0.113.5"]
 [scanners]
 ports = 1
 include_public = true
+[metrics]
+listen = "127.0.0.1:9762"
 "#;
     assert_eq!(describe(text), expected);
     let expected = "\

@@ -31,7 +31,7 @@ fn unknown_keys_name_the_nearest_known_one() {
         "policy = \"pass\"\n",
         &[
             "1:1: unknown key \"policy\" outside any section; known here: include, filter, door_defaults, doors, \
-         limits, timeouts, log, scanners",
+         limits, timeouts, log, scanners, metrics",
         ],
     );
     let trusted = "trusted = [{ from = \"192.0.2.1\", too = [] }]";
@@ -243,6 +243,27 @@ fn values_of_the_wrong_kind_say_what_belongs_there() {
 }
 
 #[test]
+fn metrics_need_an_address_with_a_port() {
+    let write = "write listen = \"127.0.0.1:9762\"";
+    refused("[metrics]\n", &[&format!("1:2: [metrics] does not say where to listen; {write}")]);
+    refused_in(
+        "metrics",
+        "listen = \"127.0.0.1:0\"",
+        &format!("10: listen: port 0 is no port that could be asked; {write}"),
+    );
+    for wrong in ["127.0.0.1", "localhost:9762", ":9762", "127.0.0.1:65536", "::1:9762"] {
+        refused_in(
+            "metrics",
+            &format!("listen = \"{wrong}\""),
+            &format!(
+                "10: listen: \"{wrong}\" is not an address with a port; write one as in \"127.0.0.1:9762\" or \"[::1]:9762\", \
+                 not a host name"
+            ),
+        );
+    }
+}
+
+#[test]
 fn what_this_version_cannot_honour_is_refused_at_its_line() {
     let no = "not available in this version of knock-ctl";
     for (section, line, cure) in [
@@ -253,7 +274,6 @@ fn what_this_version_cannot_honour_is_refused_at_its_line() {
         refused_in(section, line, &format!("1: this value of \"{key}\" is {no}; {cure}"));
     }
     refused_in("log", "file = \"/var/log/knock.log\"", &format!("1: \"file\" is {no}; leave it out"));
-    refused("[metrics]\n", &[&format!("1:2: \"metrics\" is {no}; leave it out")]);
 }
 
 #[test]

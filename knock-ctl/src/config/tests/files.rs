@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::super::{DoorSequence, load, parse};
+use super::super::{DoorSequence, differs_from_disk, load, parse};
 
 /// Writes files, all with mode 0600.
 pub(super) fn directory(files: &[(&str, &str)]) -> TempDir {
@@ -224,4 +224,20 @@ fn one_time_sequences_keep_to_themselves() {
         errors.iter().any(|error| error.contains("step 3 of door \"ssh\" is a public port")),
         "{errors:?}"
     );
+}
+
+#[test]
+fn a_configuration_that_changed_is_invalid_or_is_gone_differs() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("knock.toml");
+    let text = "[doors.ssh]\nsequence = [31207, 5481, 60123]\nopens = [\"22/tcp\"]\n";
+    fs::write(&path, text).unwrap();
+    let sha256 = load(&path).unwrap().sha256;
+    assert!(!differs_from_disk(&path, &sha256));
+    fs::write(&path, format!("{text}# later\n")).unwrap();
+    assert!(differs_from_disk(&path, &sha256));
+    fs::write(&path, "doors = 1\n").unwrap();
+    assert!(differs_from_disk(&path, &sha256));
+    fs::remove_file(&path).unwrap();
+    assert!(differs_from_disk(&path, &sha256));
 }

@@ -15,6 +15,7 @@ const PIECES: &[&str] = &[
     "[limits]\n",
     "[timeouts]\n",
     "[scanners]\n",
+    "[metrics]\n",
     "policy = \"drop\"\n",
     "protocols = [",
     "destinations = [",

@@ -78,6 +78,21 @@ fn a_file_without_effect_is_warned_of() {
 }
 
 #[test]
+fn metrics_for_everyone_are_warned_of() {
+    let with = |listen: &str| warnings_of(&format!("[scanners]\n[metrics]\nlisten = \"{listen}\"\n"));
+    for loopback in ["127.0.0.1:9762", "127.9.9.9:1", "[::1]:65535"] {
+        assert_eq!(with(loopback), [""; 0]);
+    }
+    for reachable in ["0.0.0.0:9762", "[::]:9762", "192.0.2.1:9762"] {
+        let expected = format!(
+            "knock.toml:3:10: metrics are shown to everyone who reaches {reachable}, without a password; \
+             write a loopback address, or let this port be open to your monitoring alone"
+        );
+        assert_eq!(with(reachable), [expected]);
+    }
+}
+
+#[test]
 fn an_include_from_nowhere_is_warned_of() {
     let text = "include = [\"doors.d/*.toml\", \"doors.*/*.toml\"]\n[filter]\nprotected = [\"22/tcp\"]\n";
     let expected = "knock.toml:1:12: include: there is no directory /nonexistent/doors.d; \

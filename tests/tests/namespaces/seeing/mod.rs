@@ -1,0 +1,5 @@
+//! What is seen of the filter from outside agrees with what it does.
+
+mod metrics;
+mod replay;
+mod why;
