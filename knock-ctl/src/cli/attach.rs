@@ -36,6 +36,10 @@ pub struct AttachArguments {
     #[arg(long)]
     yes: bool,
 
+    /// Where the configuration is refused, begin with what was last in force, and say so in the log: a service manager's way
+    #[arg(long)]
+    or_last_good: bool,
+
     /// Log what happens to every packet
     #[arg(long)]
     trace: bool,
@@ -66,6 +70,7 @@ pub fn run(arguments: AttachArguments) -> Result<ExitCode> {
         audit: arguments.audit,
         trace: arguments.trace,
         yes: arguments.yes,
+        or_last_good: arguments.or_last_good,
         confirm: arguments.confirm.map(ConfirmTime::duration),
     })
 }

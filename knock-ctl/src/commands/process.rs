@@ -51,6 +51,10 @@ async fn spawn(request: &CommandRequest) -> io::Result<Child> {
         .env("KNOCK_DOOR", &request.door)
         .env("KNOCK_OPENS", &request.opens)
         .env("KNOCK_OPEN_FOR", &request.open_for)
+        // A service manager speaks with the controller alone.
+        .env_remove("NOTIFY_SOCKET")
+        .env_remove("WATCHDOG_USEC")
+        .env_remove("WATCHDOG_PID")
         .current_dir("/")
         .stdin(Stdio::null())
         // Not a pipe, which somebody would have to empty, and not the controller's own output.

@@ -113,8 +113,13 @@ fn expand(main: SourceId, node: &Node, sources: &Sources) -> Result<Vec<PathBuf>
     // Wildcards in the directory of the main file stand for themselves.
     let base = glob::Pattern::escape(&sources.resolve_path(main, "").to_string_lossy());
     let pattern = PathBuf::from(base).join(text);
-    let paths = glob::glob(&pattern.to_string_lossy())
-        .map_err(|error| node.fault(format!("{text:?} is not a pattern: {}", error.msg), cure))?;
+    let no_pattern =
+        |error: glob::PatternError| node.fault(format!("{text:?} is not a pattern: {}", error.msg), cure);
+    let pattern = pattern.to_string_lossy();
+    if let Some(paths) = sources.archived(&pattern) {
+        return paths.map_err(no_pattern);
+    }
+    let paths = glob::glob(&pattern).map_err(no_pattern)?;
     paths.collect::<Result<Vec<_>, _>>().map_err(|error| {
         let message = format!("{}: {}", error.path().display(), error.error());
         node.fault(message, "run this as a user who may read that directory")

@@ -4,6 +4,7 @@
 //! section once, and then check doors against each other.
 
 mod address;
+mod archive;
 mod check;
 pub mod command;
 mod conflict;
@@ -41,6 +42,7 @@ mod tests;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+pub use archive::Archive;
 pub use command::{CommandLine, DoorCommands, PerFamily};
 pub use destination::Destination;
 pub use diagnostic::{ConfigErrors, Diagnostic, Position};
@@ -101,6 +103,10 @@ pub struct Loaded {
     pub path: PathBuf,
     /// Every file read: the main one, included ones, sequence files.
     pub files: Vec<PathBuf>,
+    /// To read it again, whatever its files say then.
+    pub archive: Archive,
+    /// It was read from an archive: its files may say something else.
+    pub is_archived: bool,
     /// Where each door's sequence stands, in the order of `config.doors`.
     sequence_locations: Vec<Location>,
     /// Where the policy stands, else the main file.
@@ -112,8 +118,20 @@ pub struct Loaded {
 /// # Errors
 /// All that is wrong in any of the files, or that the file cannot be read.
 pub fn load(path: &Path) -> Result<Loaded, ConfigErrors> {
+    read_files(path, Sources::default())
+}
+
+/// Reads a configuration as it was when it was loaded, but for the files of one-time sequences, which are read as they are.
+///
+/// # Errors
+/// Those of [`load`]: this program may be another one, and one-time sequences may be gone.
+pub fn load_archived(archive: &Archive) -> Result<Loaded, ConfigErrors> {
+    let loaded = read_files(archive.main(), Sources::of_archive(archive.clone()))?;
+    Ok(Loaded { is_archived: true, ..loaded })
+}
+
+fn read_files(path: &Path, mut sources: Sources) -> Result<Loaded, ConfigErrors> {
     let mut report = Report::default();
-    let mut sources = Sources::default();
     let main = sources.add_file(path, &mut report).map_err(|error| Diagnostic {
         file: path.display().to_string(),
         position: None,
@@ -159,6 +177,8 @@ fn read(
         sha256: sources.sha256(),
         path: path.to_owned(),
         files: sources.files(),
+        archive: sources.to_archive(path),
+        is_archived: false,
         sequence_locations: doors.iter().map(|draft| sources.locate(draft.sequence_place())).collect(),
         policy_location: sources.locate(policy.unwrap_or(Place::whole(main))),
     })

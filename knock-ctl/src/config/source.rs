@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use super::archive::Archive;
 use super::diagnostic::{Diagnostic, Position};
 use super::report::{Fault, Report};
 
@@ -55,7 +56,15 @@ struct Source {
     /// What relative paths in it are relative to.
     base: PathBuf,
     /// `None` for text that was given rather than read.
-    file: Option<(PathBuf, Metadata)>,
+    file: Option<SourceFile>,
+}
+
+struct SourceFile {
+    path: PathBuf,
+    /// `None`: it was read from an archive.
+    metadata: Option<Metadata>,
+    /// It changes while it is in use.
+    changing: bool,
 }
 
 /// All sources in the order they were read; each file once, however often it is asked for.
@@ -63,9 +72,16 @@ struct Source {
 pub(super) struct Sources {
     list: Vec<Source>,
     digest: Sha256,
+    /// Where files are read from that do not change; `None`: from the disk.
+    archive: Option<Archive>,
 }
 
 impl Sources {
+    /// Of which all but changing files are read from an archive.
+    pub(super) fn of_archive(archive: Archive) -> Self {
+        Self { archive: Some(archive), ..Self::default() }
+    }
+
     /// Takes text that is in no file.
     pub(super) fn add_text(&mut self, name: &str, text: &str, base: &Path) -> SourceId {
         self.digest.update(text.as_bytes());
@@ -75,7 +91,7 @@ impl Sources {
     /// Reads a file. Bytes that are not UTF-8 are reported and replaced.
     pub(super) fn add_file(&mut self, path: &Path, report: &mut Report) -> Result<SourceId, Unreadable> {
         let known = self.list.len();
-        let id = self.add_changing_file(path, report)?;
+        let id = self.add_read(path, false, report)?;
         if id.0 == known {
             self.digest.update(self.list[id.0].text.as_bytes());
         }
@@ -88,14 +104,19 @@ impl Sources {
         path: &Path,
         report: &mut Report,
     ) -> Result<SourceId, Unreadable> {
+        self.add_read(path, true, report)
+    }
+
+    fn add_read(&mut self, path: &Path, changing: bool, report: &mut Report) -> Result<SourceId, Unreadable> {
         if let Some(known) = self.list.iter().position(|source| source.path() == Some(path)) {
             return Ok(SourceId(known));
         }
-        let (bytes, metadata) = read(path).map_err(|error| unreadable(path, &error))?;
+        let (bytes, metadata) = self.read(path, changing).map_err(|error| unreadable(path, &error))?;
         let bad_byte = std::str::from_utf8(&bytes).err().map(|error| error.valid_up_to());
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let base = path.parent().unwrap_or(Path::new("")).to_owned();
-        let id = self.add(path.display().to_string(), text, base, Some((path.to_owned(), metadata)));
+        let file = SourceFile { path: path.to_owned(), metadata, changing };
+        let id = self.add(path.display().to_string(), text, base, Some(file));
         if let Some(offset) = bad_byte {
             report.error(Fault::new(
                 Place::at(id, offset),
@@ -106,13 +127,17 @@ impl Sources {
         Ok(id)
     }
 
-    fn add(
-        &mut self,
-        name: String,
-        text: String,
-        base: PathBuf,
-        file: Option<(PathBuf, Metadata)>,
-    ) -> SourceId {
+    fn read(&self, path: &Path, changing: bool) -> io::Result<(Vec<u8>, Option<Metadata>)> {
+        match &self.archive {
+            Some(archive) if !changing => {
+                let text = archive.text(path).ok_or(io::ErrorKind::NotFound)?;
+                Ok((text.as_bytes().to_vec(), None))
+            }
+            _ => read(path).map(|(bytes, metadata)| (bytes, Some(metadata))),
+        }
+    }
+
+    fn add(&mut self, name: String, text: String, base: PathBuf, file: Option<SourceFile>) -> SourceId {
         let line_starts = iter::once(0).chain(text.match_indices('\n').map(|(index, _)| index + 1)).collect();
         self.list.push(Source { name, text, line_starts, base, file });
         SourceId(self.list.len() - 1)
@@ -131,13 +156,25 @@ impl Sources {
         self.list[id.0].path()
     }
 
-    /// Of a file, as it was when it was read.
+    /// Of a file on the disk, as it was when it was read.
     pub(super) fn metadata(&self, id: SourceId) -> Option<&Metadata> {
-        self.list[id.0].file.as_ref().map(|(_, metadata)| metadata)
+        self.list[id.0].file.as_ref()?.metadata.as_ref()
     }
 
     pub(super) fn files(&self) -> Vec<PathBuf> {
         self.list.iter().filter_map(Source::path).map(Path::to_owned).collect()
+    }
+
+    /// The paths that a pattern with wildcards stands for, where they are looked for in an archive.
+    pub(super) fn archived(&self, pattern: &str) -> Option<Result<Vec<PathBuf>, glob::PatternError>> {
+        self.archive.as_ref().map(|archive| archive.matches(pattern))
+    }
+
+    /// To read the same configuration again.
+    pub(super) fn to_archive(&self, main: &Path) -> Archive {
+        let lasting = |source: &'_ Source| source.file.as_ref().is_some_and(|file| !file.changing);
+        let files = self.list.iter().filter(|source| lasting(source));
+        Archive::new(main, files.filter_map(|source| Some((source.path()?, source.text.as_str()))))
     }
 
     /// SHA-256 of all bytes read, one source behind the other, in hexadecimal: of one file, what `sha256sum` prints.
@@ -180,7 +217,7 @@ impl Sources {
 
 impl Source {
     fn path(&self) -> Option<&Path> {
-        self.file.as_ref().map(|(path, _)| path.as_path())
+        self.file.as_ref().map(|file| file.path.as_path())
     }
 }
 

@@ -72,7 +72,7 @@ pub(super) fn bring_up(loaded: Loaded, names: &[InterfaceName], options: &Option
     let unfiltered: Vec<u32> =
         facts.iter().map(|(_, facts)| facts.index).filter(|&index| !pins.link(index).exists()).collect();
     let mut earlier = if exist { Some(Maps::open(&pins)?) } else { None };
-    let loaded = if one_time::settle(earlier.as_ref())? { options.load()? } else { loaded };
+    let loaded = if one_time::settle(earlier.as_ref())? { options.load_again(&loaded)? } else { loaded };
     if !options.yes {
         let change = lockout::Change {
             rules: &rule_set(&loaded.config)?,

@@ -1,6 +1,7 @@
 //! One configuration: on its way into force, and what its controller keeps of it then.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
 use knock_common::address::Address;
@@ -8,7 +9,7 @@ use knock_common::rules::{DoorId, Rules, SequenceId};
 
 use super::connections::{self, ClosedPorts, Imported};
 use super::{notice, one_time};
-use crate::config::{Config, Destination, Loaded};
+use crate::config::{Archive, Config, Destination, Loaded};
 use crate::datapath::{Maps, TableSizes, Unconfirmed};
 use crate::interface::{self, InterfaceName};
 use crate::rules::{Compiled, Policy, PreviousStates, RuleSet, compile, door_ids};
@@ -20,7 +21,15 @@ pub(super) struct Prepared {
     pub(super) rules: RuleSet,
     pub(super) compiled: Compiled,
     closed: ClosedPorts,
+    files: Arc<InForceFiles>,
     state: RunState,
+}
+
+/// What a configuration was read from.
+pub(super) struct InForceFiles {
+    pub(super) archive: Archive,
+    /// The files themselves were refused.
+    pub(super) is_last_good: bool,
 }
 
 /// A configuration that is in force.
@@ -33,6 +42,7 @@ pub(super) struct InForce {
     pub(super) interfaces: BTreeMap<InterfaceName, u32>,
     /// The one-time sequences in the kernel, and their doors.
     pub(super) one_time: HashMap<SequenceId, DoorId>,
+    pub(super) files: Arc<InForceFiles>,
     state: RunState,
 }
 
@@ -52,7 +62,8 @@ impl Prepared {
     pub(super) fn new(loaded: Loaded, previous: &PreviousStates) -> Result<Self> {
         let rules = rule_set(&loaded.config)?;
         let state = run_state(&loaded, &rules);
-        Self::of(loaded.config, rules, state, previous)
+        let files = InForceFiles { archive: loaded.archive, is_last_good: loaded.is_archived };
+        Self::of(loaded.config, rules, Arc::new(files), state, previous)
     }
 
     /// What is in force, with the one-time sequences that are next now.
@@ -62,13 +73,19 @@ impl Prepared {
         for (door, rule) in state.doors.iter_mut().zip(&rules.doors) {
             door.steps = rule.next_steps().len();
         }
-        Self::of(in_force.config.clone(), rules, state, previous)
+        Self::of(in_force.config.clone(), rules, Arc::clone(&in_force.files), state, previous)
     }
 
-    fn of(config: Config, rules: RuleSet, state: RunState, previous: &PreviousStates) -> Result<Self> {
+    fn of(
+        config: Config,
+        rules: RuleSet,
+        files: Arc<InForceFiles>,
+        state: RunState,
+        previous: &PreviousStates,
+    ) -> Result<Self> {
         let compiled =
             compile(&rules, previous).map_err(|error| anyhow!("{}: {error}", state.config.path.display()))?;
-        Ok(Self { closed: ClosedPorts::of(&compiled), config, rules, compiled, state })
+        Ok(Self { closed: ClosedPorts::of(&compiled), config, rules, compiled, files, state })
     }
 
     pub(super) fn table_sizes(&self) -> Result<TableSizes> {
@@ -90,9 +107,10 @@ impl Prepared {
         self.state.config.loaded_at = notice::now();
         self.state.save(directory, maps.idle_slot()?)?;
         maps.put_into_force_until(&self.compiled, unconfirmed)?;
-        let Self { config, closed, compiled, state, .. } = self;
+        let Self { config, closed, compiled, files, state, .. } = self;
         let (rules, one_time) = (compiled.rules, compiled.one_time.into_iter().collect());
-        Ok((InForce { config, closed, rules, interfaces: BTreeMap::new(), one_time, state }, imported))
+        let interfaces = BTreeMap::new();
+        Ok((InForce { config, closed, rules, interfaces, one_time, files, state }, imported))
     }
 }
 

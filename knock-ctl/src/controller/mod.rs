@@ -11,6 +11,7 @@ mod in_force;
 mod interface_changes;
 mod interfaces;
 mod kernel;
+mod last_good;
 mod lockout;
 mod metrics;
 mod notice;
@@ -20,6 +21,7 @@ mod perf;
 mod protocols;
 mod reload;
 mod requests;
+mod service_manager;
 mod socket;
 mod trace;
 mod waiting;
@@ -53,23 +55,28 @@ pub struct Options {
     pub confirm: Option<Duration>,
     /// Also if somebody who is here now could not come again.
     pub yes: bool,
+    /// Where the configuration is refused, begin with what was last in force.
+    pub or_last_good: bool,
 }
 
 impl Options {
     /// Reads the configuration, over which the command line has its say.
     fn load(&self) -> Result<Loaded, ConfigErrors> {
-        let mut loaded = config::load(&self.config)?;
+        config::load(&self.config).map(|loaded| self.overruled(loaded))
+    }
+
+    fn overruled(&self, mut loaded: Loaded) -> Loaded {
         loaded.config.filter.enforce &= !self.audit;
         if let Some(mode) = self.mode {
             loaded.config.filter.mode = mode;
         }
-        Ok(loaded)
+        loaded
     }
 }
 
 /// Attaches the filter and stays as its controller, until it is told to end.
 pub fn run(options: Options) -> Result<ExitCode> {
-    let loaded = options.load()?;
+    let loaded = options.load_or_last_good()?;
     for warning in &loaded.warnings {
         log::warn!("{warning}");
     }

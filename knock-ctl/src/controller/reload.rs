@@ -12,7 +12,7 @@ use super::notice::Notice;
 use super::socket::{ReloadOptions, Reply, Report};
 use super::waiting::{self, Before, Change, in_seconds};
 use super::watch::Watch;
-use super::{changes, connections, interfaces, lockout};
+use super::{changes, connections, interfaces, lockout, service_manager};
 use crate::clock::boottime;
 use crate::config::ConfigErrors;
 use crate::datapath::Unconfirmed;
@@ -33,7 +33,14 @@ impl<E: Into<Error>> From<E> for Refusal {
 impl Watch {
     /// Answers a request.
     pub(super) fn reload(&mut self, options: &ReloadOptions) -> Reply {
-        match self.take_anew(options) {
+        if !options.dry_run {
+            service_manager::reloading();
+        }
+        let taken = self.take_anew(options);
+        if !options.dry_run {
+            self.ready();
+        }
+        match taken {
             Ok(report) => Reply::Done(report),
             Err(Refusal::Rejected(errors)) => {
                 let errors: Vec<String> = errors.diagnostics().iter().map(ToString::to_string).collect();
@@ -149,6 +156,7 @@ impl Watch {
                 self.change = Some(Change::begin(&unconfirmed, before, &self.maps, &self.directory));
             }
             None => {
+                self.keep_last_good();
                 interfaces.detach(&self.pins);
                 if let Err(error) = self.close_vanished() {
                     log::error!("{error:#}");

@@ -112,6 +112,7 @@ impl Watch {
     fn confirmed(&mut self) -> Result<()> {
         log::info!("the change of rules is confirmed");
         ChangeRecord::remove(&self.directory);
+        self.keep_last_good();
         match self.change.take().map(|change| change.before) {
             Some(Before::Own { interfaces, .. }) => {
                 interfaces.detach(&self.pins);

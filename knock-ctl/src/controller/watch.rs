@@ -21,6 +21,7 @@ use super::metrics::Metrics;
 use super::notice::Notice;
 use super::perf::{self, Signal};
 use super::protocols::SeenProtocols;
+use super::service_manager::{self, Watchdog};
 use super::waiting::{Change, in_seconds};
 use super::{Options, socket, trace};
 use crate::clock::boottime;
@@ -123,6 +124,12 @@ pub(super) async fn watch(options: Options, attached: Attached) -> Result<ExitCo
         log::warn!("what changed is undone in {}, unless `knock-ctl confirm` keeps it", in_seconds(wait));
     }
 
+    if watch.change.is_none() {
+        watch.keep_last_good();
+    }
+    let mut watchdog = Watchdog::new();
+    watch.ready();
+
     let mut look = tokio::time::interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let end = loop {
@@ -136,6 +143,7 @@ pub(super) async fn watch(options: Options, attached: Attached) -> Result<ExitCo
                 watch.follow_addresses()?;
             }
             _ = look.tick() => watch.look()?,
+            () = watchdog.beat() => service_manager::alive(),
             Some(signal) = signals.recv() => watch.take(signal)?,
             Some(outcome) = outcomes.recv() => {
                 watch.doors.ended(outcome);
@@ -154,6 +162,7 @@ pub(super) async fn watch(options: Options, attached: Attached) -> Result<ExitCo
         watch.publish();
     };
     watch.publish();
+    service_manager::stopping();
     let exit_code = match end {
         End::Leave => {
             log::info!(
@@ -191,10 +200,13 @@ pub(super) async fn watch(options: Options, attached: Attached) -> Result<ExitCo
     Ok(exit_code)
 }
 
+/// What outlives the machine's running.
+pub(super) const STATE_DIRECTORY: &str = "/var/lib/knock";
+
 /// One file of a kind for each network namespace; the plain name is that of the namespace the machine came up with.
 pub(super) fn beside_journal(namespace: &NetworkNamespace, kind: &str) -> PathBuf {
     let name = if namespace.is_first() { kind.to_owned() } else { format!("{kind}-{}", namespace.name()) };
-    PathBuf::from("/var/lib/knock").join(name)
+    PathBuf::from(STATE_DIRECTORY).join(name)
 }
 
 impl Watch {

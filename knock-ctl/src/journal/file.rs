@@ -48,7 +48,7 @@ pub enum JournalError {
 }
 
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
-const FILE_MODE: u32 = 0o600;
+pub(super) const FILE_MODE: u32 = 0o600;
 const DIRECTORY_MODE: u32 = 0o700;
 /// The file is written anew when it has this many records, and four times as many as there are open doors.
 const COMPACT_FROM: usize = 1024;

@@ -15,13 +15,16 @@
 //! The file has one JSON object a line. What follows the last newline was never acknowledged to anybody and is dropped.
 
 mod file;
+mod last_good;
 mod preloaded;
 mod record;
+mod record_file;
 mod replay;
 
 #[cfg(test)]
 mod tests;
 
 pub use file::{Journal, JournalError};
+pub use last_good::LastGood;
 pub use preloaded::{Preloaded, PreloadedDoor};
 pub use record::{OpenDoor, Opening, Record, StopDue};

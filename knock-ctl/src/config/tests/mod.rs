@@ -1,6 +1,7 @@
 //! The whole way from text to configuration or errors.
 
 mod accepted;
+mod archive;
 mod closed_machine;
 mod description;
 mod doors;

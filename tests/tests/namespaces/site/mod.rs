@@ -180,6 +180,12 @@ impl Site {
         PathBuf::from(format!("/var/lib/knock/journal-net-{}", self.inode))
     }
 
+    /// The configuration that was last in force.
+    pub fn last_good(&self) -> PathBuf {
+        let name = text(&self.config()).trim_start_matches('/').replace('/', "-");
+        PathBuf::from(format!("/var/lib/knock/last-good-{name}.json"))
+    }
+
     /// Neither a program nor a pin.
     pub fn is_without_filter(&self) -> bool {
         self.attached_mode(INTERFACE).is_none() && !self.pins().exists()
@@ -191,7 +197,7 @@ impl Site {
             let _ = fs::remove_dir_all(path);
         }
         let one_time = PathBuf::from(format!("/var/lib/knock/one-time-net-{}", self.inode));
-        for path in [self.journal(), self.journal().with_extension("lock"), one_time] {
+        for path in [self.journal(), self.journal().with_extension("lock"), one_time, self.last_good()] {
             let _ = fs::remove_file(path);
         }
     }
