@@ -1,8 +1,9 @@
-//! The project's own tasks: `cargo xtask setup|build|test|demo`.
+//! The project's own tasks: `cargo xtask setup|build|package|test|demo`.
 
 mod bpf_toolchain;
 mod build;
 mod demo;
+mod package;
 mod setup;
 mod test;
 mod workspace;
@@ -12,6 +13,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use package::Profile;
 
 #[derive(Parser)]
 #[command(about = "The project's own tasks")]
@@ -26,6 +28,15 @@ enum Task {
     Setup,
     /// Build target/release/knock-ctl, after installing what that needs
     Build,
+    /// Build a Debian package of it, with its service, manual pages and completions, below target/package
+    Package {
+        /// Look at what has come out: modes, scripts, pages, completions, the unit
+        #[arg(long)]
+        check: bool,
+        /// With a program that is built quickly and runs slowly
+        #[arg(long)]
+        debug: bool,
+    },
     /// Run all tests, after setup: as root, since a test that has to be skipped fails
     Test {
         /// For cargo test, as in `cargo xtask test -- --nocapture`
@@ -50,7 +61,14 @@ fn run(task: Task) -> Result<()> {
     match task {
         Task::Setup => setup::everything(),
         Task::Build => build::release().map(|program| println!("{}", program.display())),
+        Task::Package { check, debug } => package(check, debug),
         Task::Test { arguments } => test::all(&arguments),
         Task::Demo => demo::run(),
     }
+}
+
+fn package(check: bool, debug: bool) -> Result<()> {
+    let profile = if debug { Profile::Debug } else { Profile::Release };
+    let built = if check { package::build_and_check(profile) } else { package::build(profile) };
+    built.map(|package| println!("{}", package.display()))
 }
