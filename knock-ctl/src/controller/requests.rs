@@ -8,6 +8,7 @@ use super::one_time;
 use super::socket::{Pending, Reply, Report, Request};
 use super::watch::{RECONCILE_EVERY, Watch};
 use crate::datapath::detach;
+use crate::interface::{self, InterfaceError};
 
 impl Watch {
     /// Answers a request. `Some`: the filter is off everywhere.
@@ -17,7 +18,8 @@ impl Watch {
         let answer = match request {
             Request::Detach { interfaces } => match self.detach(&interfaces) {
                 Ok(names) => {
-                    over = self.pins.linked_interfaces().is_empty();
+                    let awaits_some = !interfaces.is_empty() && !self.in_force.interfaces.is_empty();
+                    over = self.pins.linked_interfaces().is_empty() && !awaits_some;
                     if over {
                         self.leave_nothing()?;
                     }
@@ -44,14 +46,44 @@ impl Watch {
 
     fn detach(&mut self, names: &[String]) -> Result<Vec<String>> {
         let attached = self.pins.linked_interfaces();
-        let mut taken_off = Vec::new();
-        for index in indices(names, &attached)? {
+        let (awaited, here): (Vec<String>, Vec<String>) =
+            names.iter().cloned().partition(|name| self.is_awaited(name));
+        let indices =
+            if here.is_empty() && !awaited.is_empty() { Vec::new() } else { indices(&here, &attached)? };
+        for name in &awaited {
+            log::info!("{name}: not waited for any more");
+        }
+        let mut taken_off = awaited;
+        for index in indices {
             let name = name_of(index);
             detach(&self.pins, index)?;
             log::info!("{name}: detached");
             taken_off.push(name);
         }
+        for name in &taken_off {
+            self.forget_interface(name);
+        }
         Ok(taken_off)
+    }
+
+    /// Whether an interface of this name gets the filter as soon as there is one.
+    fn is_awaited(&self, name: &str) -> bool {
+        name.parse().is_ok_and(|name| {
+            let is_missing = matches!(interface::describe(&name), Err(InterfaceError::NotFound(_)));
+            is_missing && self.in_force.interfaces.contains_key(&name)
+        })
+    }
+
+    fn forget_interface(&mut self, name: &str) {
+        // What has no name is gone, and not one of those that are followed by theirs.
+        let Ok(name) = name.parse() else {
+            return;
+        };
+        self.in_force.interfaces.remove(&name);
+        self.following.forget(&name);
+        if let Some(change) = &mut self.change {
+            change.forget_interface(&name);
+        }
     }
 
     /// Closes every door and removes the pins of a filter that is off everywhere.
