@@ -40,6 +40,10 @@ pub struct AttachArguments {
     #[arg(long)]
     yes: bool,
 
+    /// Begin without interfaces that are not here yet; they are filtered as they come
+    #[arg(long)]
+    await_interfaces: bool,
+
     /// Where the configuration is refused, begin with what was last in force, and say so in the log: a service manager's way
     #[arg(long)]
     or_last_good: bool,
@@ -76,6 +80,7 @@ pub fn run(arguments: AttachArguments) -> Result<ExitCode> {
         trace: arguments.trace,
         yes: arguments.yes,
         or_last_good: arguments.or_last_good,
+        await_interfaces: arguments.await_interfaces,
         confirm: arguments.confirm.map(ConfirmTime::duration),
     })
 }

@@ -40,7 +40,7 @@ pub(super) fn require_privilege() -> Result<()> {
 
 /// Attaches the filter. On an error it leaves everything as it was.
 pub(super) fn bring_up(loaded: Loaded, names: &[InterfaceName], options: &Options) -> Result<Attached> {
-    let facts = interfaces::described(names)?;
+    let facts = interfaces::described(names, options)?;
     refuse_to_close_for_others(&loaded, &facts)?;
     if bpffs::ensure_mounted()? {
         log::info!("mounted a BPF file system at {}", bpffs::BPFFS);
@@ -98,7 +98,11 @@ pub(super) fn bring_up(loaded: Loaded, names: &[InterfaceName], options: &Option
         take_back(&unfiltered, exist, &pins);
         interfaces::put_back(&displaced);
     }
-    let (in_force, program, maps, unconfirmed) = result?;
+    let (mut in_force, program, maps, unconfirmed) = result?;
+    for name in names {
+        // Of no interface: the controller goes on looking for it.
+        in_force.interfaces.entry(name.clone()).or_insert(0);
+    }
     let before = match earlier {
         Some(_) => Before::Earlier { attached: unfiltered },
         None => Before::Nothing,

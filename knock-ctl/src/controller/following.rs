@@ -54,6 +54,11 @@ impl Following {
         self.lost.remove(name);
     }
 
+    /// Whether it is to be filtered and is not, or is down.
+    pub(super) fn misses(&self, name: &InterfaceName) -> bool {
+        self.lost.contains_key(name)
+    }
+
     /// Other interfaces may be named now.
     pub(super) fn begin_anew(&mut self) {
         *self = Self::default();
@@ -127,8 +132,9 @@ impl Watch {
                 }
             }
             Presence::Gone => {
+                let index_was_known = before != 0;
                 self.forget_link(before);
-                if self.has_gone(name, "it is gone") {
+                if self.has_gone(name, if index_was_known { "it is gone" } else { "it is not here yet" }) {
                     // So that the verifier keeps nobody waiting when it returns.
                     let mode = self.in_force.config.filter.mode;
                     if let Err(error) = interfaces::prepare(&mut self.program, Some(mode), &self.pins) {
@@ -187,6 +193,7 @@ impl Watch {
         if self.following.lost.remove(name).is_some() {
             log::info!("{name}: is here and filtered");
             self.tell(Notice::new("interface_back").interface(name));
+            self.tell_status();
         }
     }
 
@@ -203,6 +210,7 @@ impl Watch {
         self.tell(Notice::new("interface_lost").interface(name).reason(reason));
         let lost = Lost { reason: reason.to_owned(), told: self.looks, has_refused };
         self.following.lost.insert(name.clone(), lost);
+        self.tell_status();
     }
 
     /// As `attach` does it, in the same order.

@@ -1,41 +1,44 @@
 //! The interfaces that the filter is put on and taken off.
 
-use std::collections::BTreeSet;
-
 use anyhow::{Context, Result, bail};
 
+use super::Options;
 use crate::config::{self, Filter};
 use crate::datapath::{self, DatapathError, Displaced, EgressHook, Mode, Pins, Program};
 use crate::interface::{self, InterfaceFacts, InterfaceName};
 
-/// The interfaces to attach to: those named on the command line, else the configuration's.
-pub(super) fn named(named: &[String], filter: &Filter) -> Result<Vec<InterfaceName>> {
-    let default = || {
-        interface::default_route_interface()?
-            .context("there is no default route, so \"default\" names no interface; name one")
-    };
-    let names: Vec<InterfaceName> = if named.is_empty() {
-        filter
-            .interfaces
-            .iter()
-            .map(|interface| match interface {
-                config::Interface::Default => default(),
-                config::Interface::Named(name) => Ok(name.parse()?),
-            })
-            .collect::<Result<_>>()?
+/// The interfaces to attach to: those named on the command line, else the configuration's. Without a default route "default" is
+/// an error, or nothing yet where interfaces are awaited.
+pub(super) fn named(options: &Options, filter: &Filter) -> Result<Vec<InterfaceName>> {
+    let named: Vec<config::Interface> = if options.interfaces.is_empty() {
+        filter.interfaces.clone()
     } else {
-        named
-            .iter()
-            .map(|name| if name == "default" { default() } else { Ok(name.parse()?) })
-            .collect::<Result<_>>()?
+        options.interfaces.iter().map(|name| as_named(name)).collect()
     };
-    if names.is_empty() {
+    if named.is_empty() {
         bail!(
             "no interface is named; write `knock-ctl attach eth0`, or interfaces = [\"default\"] under [filter]"
         );
     }
-    let mut seen = BTreeSet::new();
-    Ok(names.into_iter().filter(|name| seen.insert(name.to_string())).collect())
+    let mut names: Vec<InterfaceName> = Vec::new();
+    for interface in named {
+        let name = match interface {
+            config::Interface::Named(name) => name.parse()?,
+            config::Interface::Default => match interface::default_route_interface()? {
+                Some(name) => name,
+                None if options.await_interfaces => continue,
+                None => bail!("there is no default route, so \"default\" names no interface; name one"),
+            },
+        };
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+fn as_named(name: &str) -> config::Interface {
+    if name == "default" { config::Interface::Default } else { config::Interface::Named(name.to_owned()) }
 }
 
 /// Whether one of them is that of the default route, whichever that is.
@@ -56,8 +59,14 @@ pub(super) fn name_literally(named: &[String], filter: &Filter, name: &Interface
     }
 }
 
-/// Interfaces with what the kernel says of them.
-pub(super) fn described(names: &[InterfaceName]) -> Result<Vec<(&InterfaceName, InterfaceFacts)>> {
+/// Interfaces with what the kernel says of them. One that is not here is an error, unless interfaces are awaited.
+pub(super) fn described<'a>(
+    names: &'a [InterfaceName],
+    options: &Options,
+) -> Result<Vec<(&'a InterfaceName, InterfaceFacts)>> {
+    if options.await_interfaces {
+        return Ok(present(names));
+    }
     names.iter().map(|name| Ok((name, interface::describe(name)?))).collect()
 }
 

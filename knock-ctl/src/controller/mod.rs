@@ -50,6 +50,8 @@ pub struct Options {
     pub mode: Option<Mode>,
     /// Enforce nothing, whatever the configuration says.
     pub audit: bool,
+    /// Begin without interfaces that are not here yet; they are filtered as they come.
+    pub await_interfaces: bool,
     /// Put the filter in the place of XDP programs of somebody else's.
     pub replace: bool,
     /// Log each packet's verdict.
@@ -85,7 +87,7 @@ pub fn run(options: Options) -> Result<ExitCode> {
     }
     bring_up::require_privilege()?;
     kernel::require_kernel()?;
-    let names = interfaces::named(&options.interfaces, &loaded.config.filter)?;
+    let names = interfaces::named(&options, &loaded.config.filter)?;
     let attached = bring_up::bring_up(loaded, &names, &options)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -84,7 +84,7 @@ impl Watch {
         self.follow_one_time()?;
         let loaded = self.options.load().map_err(Refusal::Rejected)?;
         let mut warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
-        let mut names = interfaces::named(&self.options.interfaces, &loaded.config.filter)?;
+        let mut names = interfaces::named(&self.options, &loaded.config.filter)?;
         let former_defaults = self.former_defaults(&loaded.config.filter);
         names.extend(former_defaults.into_iter().filter(|name| !names.contains(name)).collect::<Vec<_>>());
         let present = interfaces::present(&names);

@@ -6,6 +6,7 @@ use sd_notify::NotifyState;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::watch::Watch;
+use crate::interface::InterfaceName;
 
 /// How often a service manager wants to hear that the controller's loop goes round; `None`: never.
 pub(super) struct Watchdog(Option<Interval>);
@@ -51,15 +52,33 @@ pub(super) fn stopping() {
 impl Watch {
     /// The filter is on, and its rules hold.
     pub(super) fn ready(&self) {
-        let names: Vec<_> = self.in_force.interfaces.keys().map(ToString::to_string).collect();
+        tell(&[NotifyState::Ready, NotifyState::Status(&self.status())]);
+    }
+
+    /// What is filtered has changed.
+    pub(super) fn tell_status(&self) {
+        tell(&[NotifyState::Status(&self.status())]);
+    }
+
+    fn status(&self) -> String {
+        let (awaited, filtered): (Vec<_>, Vec<_>) = self
+            .in_force
+            .interfaces
+            .iter()
+            .partition(|(name, index)| **index == 0 || self.following.misses(name));
+        let names = |interfaces: Vec<(&InterfaceName, &u32)>| {
+            let names: Vec<_> = interfaces.into_iter().map(|(name, _)| name.to_string()).collect();
+            if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
+        };
+        let awaited =
+            if awaited.is_empty() { String::new() } else { format!("; awaiting {}", names(awaited)) };
         let refused = if self.in_force.files.is_last_good {
             "; the configuration is REFUSED, these are the rules that were last in force"
         } else {
             ""
         };
-        let status =
-            format!("Filtering {}; doors: {}{refused}", names.join(", "), self.in_force.config.doors.len());
-        tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
+        let doors = self.in_force.config.doors.len();
+        format!("Filtering {}{awaited}; doors: {doors}{refused}", names(filtered))
     }
 }
 

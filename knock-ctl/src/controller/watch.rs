@@ -124,14 +124,14 @@ pub(super) async fn watch(options: Options, attached: Attached) -> Result<ExitCo
         looks: 0,
     };
     watch.look()?;
+    if watch.change.is_none() {
+        watch.keep_last_good();
+    }
     log::info!("watching; the filter stays on when this ends, `knock-ctl detach` takes it off");
     if let Some(wait) = watch.options.confirm {
         log::warn!("what changed is undone in {}, unless `knock-ctl confirm` keeps it", in_seconds(wait));
     }
 
-    if watch.change.is_none() {
-        watch.keep_last_good();
-    }
     let mut watchdog = Watchdog::new();
     watch.ready();
 

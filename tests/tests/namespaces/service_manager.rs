@@ -25,6 +25,16 @@ impl Manager {
         String::from_utf8_lossy(&buffer[..length]).lines().map(str::to_owned).collect()
     }
 
+    /// Skips what comes before a message with this assignment.
+    fn hear_until(&self, assignment: &str) -> Vec<String> {
+        loop {
+            let message = self.hear();
+            if message.iter().any(|said| said == assignment) {
+                return message;
+            }
+        }
+    }
+
     /// The next message that is no watchdog's.
     fn hear_news(&self) -> Vec<String> {
         loop {
@@ -36,11 +46,16 @@ impl Manager {
     }
 }
 
-fn start(site: &Site, manager: &Path, more: &[&str]) -> Process {
+/// With more variables in its environment.
+fn start(site: &Site, manager: &Path, variables: &[&str]) -> Process {
+    start_attaching(site, manager, variables, &[INTERFACE])
+}
+
+fn start_attaching(site: &Site, manager: &Path, variables: &[&str], arguments: &[&str]) -> Process {
     let socket = format!("NOTIFY_SOCKET={}", text(manager));
     let (program, config) = (program(), site.config());
-    let attach = [text(&program), "attach", INTERFACE, "--config", text(&config)];
-    let words = [&["env", &socket], more, &attach].concat();
+    let attach = [text(&program), "attach", "--config", text(&config)];
+    let words = [&["env", &socket], variables, &attach, arguments].concat();
     site.lab.spawn_in(Machine::Server, &words).unwrap()
 }
 
@@ -116,4 +131,36 @@ fn its_commands_can_not_speak_for_it() {
     let environment = std::fs::read_to_string(&seen).unwrap();
     assert!(environment.contains("KNOCK_DOOR=ssh"), "{environment}");
     assert!(!environment.contains("NOTIFY_SOCKET") && !environment.contains("WATCHDOG"), "{environment}");
+}
+
+#[test]
+fn it_begins_before_its_interfaces_are_there() {
+    if !privileged() {
+        return;
+    }
+    let site = Site::new(&format!("[filter]\ninterfaces = [\"late0\", \"default\"]\n{SSH_DOOR}"));
+    let ip = |arguments: &str| {
+        let words: Vec<&str> = ["ip"].into_iter().chain(arguments.split(' ')).collect();
+        site.run(Machine::Server, &words);
+    };
+    let socket = site.file("notify");
+    let manager = Manager::listen(&socket);
+    let mut impatient = start_attaching(&site, &socket, &[], &[]);
+    assert_eq!(impatient.wait(LIMIT).unwrap().code(), Some(1), "only who asks for it goes without");
+    assert!(site.is_without_filter());
+
+    let _controller = start_attaching(&site, &socket, &[], &["--await-interfaces"]);
+    let ready = manager.hear_until("READY=1");
+    assert_eq!(ready[1], "STATUS=Filtering nothing; awaiting late0; doors: 1");
+    ip("link add late0 type veth peer name far0");
+    ip("link set late0 up");
+    ip("link set far0 up");
+    manager.hear_until("STATUS=Filtering late0; doors: 1");
+    assert!(site.attached_mode("late0").is_some());
+    assert_eq!(site.attached_mode(INTERFACE), None);
+    ip(&format!("route add default dev {INTERFACE}"));
+    manager.hear_until("STATUS=Filtering eth0, late0; doors: 1");
+    assert!(site.attached_mode(INTERFACE).is_some());
+    ip("link delete late0");
+    manager.hear_until("STATUS=Filtering eth0; awaiting late0; doors: 1");
 }
