@@ -44,7 +44,7 @@ pub struct AttachArguments {
     #[arg(long)]
     await_interfaces: bool,
 
-    /// Where the configuration is refused, begin with what was last in force, and say so in the log: a service manager's way
+    /// Keep a copy of what is in force; where the configuration is refused, begin with that, and say so in the log
     #[arg(long)]
     or_last_good: bool,
 

@@ -63,7 +63,8 @@ impl Watch {
     /// Of rules that hold for good.
     pub(super) fn keep_last_good(&self) {
         let files = &self.in_force.files;
-        if files.is_last_good {
+        // Secrets are not copied for somebody who will never ask for them.
+        if files.is_last_good || !self.options.or_last_good {
             return;
         }
         let last_good = LastGood { since: super::notice::now(), archive: files.archive.clone() };

@@ -60,7 +60,7 @@ pub struct Options {
     pub confirm: Option<Duration>,
     /// Also if somebody who is here now could not come again.
     pub yes: bool,
-    /// Where the configuration is refused, begin with what was last in force.
+    /// Keep what is in force, and where the configuration is refused, begin with what was kept last.
     pub or_last_good: bool,
 }
 

@@ -31,7 +31,7 @@ fn what_was_last_in_force_comes_back() {
     let lab = &site.lab;
     let _services = [Service::start(lab, SSH), Service::start(lab, 443)];
     fs::write(site.file("web.door"), WEB_DOOR).unwrap();
-    let controller = site.attach(&[]);
+    let controller = site.attach(&["--or-last-good"]);
     assert_eq!(fs::metadata(site.last_good()).unwrap().permissions().mode() & 0o7777, 0o600);
     go_down(&site, controller);
 
@@ -72,7 +72,10 @@ fn rules_that_wait_to_be_confirmed_are_not_kept() {
         return;
     }
     let site = Site::new(SSH_DOOR);
-    let mut controller = site.attach(&[]);
+    let controller = site.attach(&[]);
+    assert!(!site.last_good().exists(), "nobody will ask for it");
+    go_down(&site, controller);
+    let mut controller = site.attach(&["--or-last-good"]);
     site.configure(&format!("{SSH_DOOR}{WEB_DOOR}"));
     assert_eq!(site.knock_ctl(&["reload", "--confirm", "60s"]).status.code(), Some(0));
     controller.expect("took the configuration anew");
