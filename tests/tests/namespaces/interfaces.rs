@@ -198,6 +198,19 @@ fn one_that_refuses_the_filter_is_told_of_and_tried_again() {
     assert!(is_closed(&site));
     assert!(carries_data(&mut early, LIMIT), "its connection was imported");
     assert_eq!(controller.count("is NOT filtered"), 1, "the same failure is not told every second");
+
+    // One that goes on refusing can be given up.
+    ip(&site, Machine::Server, &format!("link delete {SECOND}"));
+    expect_event(&mut events, "interface_lost", SECOND);
+    ip(&site, Machine::Server, "link add new0 type veth peer name peer0");
+    ForeignProgram::load().put_on(&site, "new0");
+    ip(&site, Machine::Server, &format!("link set new0 name {SECOND}"));
+    controller.expect("second0 is NOT filtered");
+    let output = site.knock_ctl(&["detach", SECOND]);
+    assert!(output.status.success(), "{output:?}");
+    controller.expect("second0: is not to be filtered any more");
+    assert_eq!(site.attached_mode(SECOND).as_deref(), Some("xdpgeneric"));
+    assert_eq!(site.attached_mode(INTERFACE).as_deref(), Some("xdp"));
 }
 
 #[test]
