@@ -28,6 +28,10 @@ pub struct AttachArguments {
     #[arg(long)]
     audit: bool,
 
+    /// Take the place of an XDP program of somebody else's
+    #[arg(long)]
+    replace: bool,
+
     /// Undo it after this time, unless `knock-ctl confirm` keeps it
     #[arg(long, value_name = "TIME")]
     confirm: Option<ConfirmTime>,
@@ -64,6 +68,7 @@ pub fn run(arguments: AttachArguments) -> Result<ExitCode> {
         config: arguments.config,
         mode: arguments.mode.map(Mode::from),
         audit: arguments.audit,
+        replace: arguments.replace,
         trace: arguments.trace,
         yes: arguments.yes,
         confirm: arguments.confirm.map(ConfirmTime::duration),

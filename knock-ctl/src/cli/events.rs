@@ -34,7 +34,7 @@ fn in_words(line: &str) -> String {
         return line.to_owned();
     };
     event.remove("version");
-    let mut words: Vec<String> = ["time", "event", "address", "door"]
+    let mut words: Vec<String> = ["time", "event", "interface", "address", "door"]
         .iter()
         .filter_map(|key| event.remove(*key))
         .map(|value| plain(&value))

@@ -13,7 +13,7 @@ use super::metrics::Listen;
 use super::waiting::{Before, Change};
 use super::{Options, connections, interfaces, lockout, one_time, waiting};
 use crate::config::{self, Loaded};
-use crate::datapath::{self, Maps, Pins, Program, Unconfirmed, Variant, bpffs};
+use crate::datapath::{self, Displaced, Maps, Pins, Program, Unconfirmed, Variant, bpffs};
 use crate::interface::{self, InterfaceFacts, InterfaceName};
 use crate::rules::PreviousStates;
 use crate::runtime::{ControllerLock, ProgramRecord, RuntimeDirectory};
@@ -51,8 +51,8 @@ pub(super) fn bring_up(loaded: Loaded, names: &[InterfaceName], options: &Option
     let pins = Pins::of_this_namespace()?;
     if let Some(other) = pins.other_layout() {
         bail!(
-            "{} is of another version of knock-ctl, whose tables this one can't read; \
-             run `knock-ctl detach` with that version first",
+            "{0} is of another version of knock-ctl, whose tables this one can't read; run `knock-ctl detach` with that \
+             version first, or, where that is gone, `rm -r {0}`, which takes its filter off",
             other.display()
         );
     }
@@ -65,8 +65,12 @@ pub(super) fn bring_up(loaded: Loaded, names: &[InterfaceName], options: &Option
         // Of a filter that is no more.
         directory.clear();
     }
+    datapath::remove_dead_links(&pins)?;
     for (name, facts) in &facts {
-        interfaces::refuse_foreign_program(name, facts, &pins)?;
+        interfaces::refuse_misplaced(name, facts, &loaded.config.filter, &pins)?;
+        if !options.replace {
+            interfaces::refuse_foreign_program(name, facts, &pins)?;
+        }
     }
     let metrics = Listen::at(loaded.config.metrics)?;
     let unfiltered: Vec<u32> =
@@ -87,9 +91,12 @@ pub(super) fn bring_up(loaded: Loaded, names: &[InterfaceName], options: &Option
     };
     let variant = if options.trace { Variant::Trace } else { Variant::Plain };
     let confirm = options.confirm.map(|wait| (wait, earlier));
-    let result = load_and_attach(loaded, &facts, variant, &pins, &directory, confirm);
+    let mut displaced = Vec::new();
+    let giving_way = options.replace.then_some(&mut displaced);
+    let result = load_and_attach(loaded, &facts, variant, &pins, &directory, confirm, giving_way);
     if result.is_err() {
         take_back(&unfiltered, exist, &pins);
+        interfaces::put_back(&displaced);
     }
     let (in_force, program, maps, unconfirmed) = result?;
     let before = match earlier {
@@ -122,7 +129,8 @@ pub(super) fn refuse_to_close_for_others(
     Ok(())
 }
 
-/// `confirm`: for how long the rules hold, and the slot of those that do afterwards.
+/// `confirm`: for how long the rules hold, and the slot of those that do afterwards. `giving_way`: what gave way, also on
+/// an error; `None`: nothing may.
 fn load_and_attach(
     loaded: Loaded,
     facts: &[(&InterfaceName, InterfaceFacts)],
@@ -130,6 +138,7 @@ fn load_and_attach(
     pins: &Pins,
     directory: &RuntimeDirectory,
     confirm: Option<(Duration, Option<Slot>)>,
+    mut giving_way: Option<&mut Vec<Displaced>>,
 ) -> Result<(InForce, Program, Maps, Option<Unconfirmed>)> {
     let previous = if pins.exist() { Maps::open(pins)?.states()? } else { PreviousStates::new() };
     let prepared = Prepared::new(loaded, &previous)?;
@@ -153,6 +162,10 @@ fn load_and_attach(
     }
     let imported = imported.and(connections::import(&maps, &in_force.closed, &in_force.rules)?);
     for (name, facts) in facts {
+        // Only now, with all else done, so that no program is missing for longer than it must.
+        if let Some(giving_way) = &mut giving_way {
+            giving_way.extend(interfaces::displace_foreign_program(name, facts, pins)?);
+        }
         interfaces::attach(&mut program, name, facts, in_force.config.filter.mode, pins)?;
         in_force.interfaces.insert((*name).clone(), facts.index);
     }

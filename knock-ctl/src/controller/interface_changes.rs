@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-use super::interfaces::{attach, attach_egress, prepare, refuse_foreign_program};
+use super::interfaces::{attach, attach_egress, prepare, refuse_foreign_program, refuse_misplaced};
 use crate::config;
 use crate::datapath::{self, Pins, Program};
 use crate::interface::{self, InterfaceFacts, InterfaceName, XdpMode};
@@ -25,10 +25,11 @@ impl InterfaceChanges {
     /// From those that were named to those that are.
     ///
     /// # Errors
-    /// When one that is named newly does not exist, or has a program of somebody else's.
+    /// When one that is named newly does not exist, is not the place for the filter, or has a program of somebody else's.
     pub(super) fn between(
         before: &BTreeMap<InterfaceName, u32>,
         after: &[InterfaceName],
+        filter: &config::Filter,
         pins: &Pins,
     ) -> Result<Self> {
         let mut changes = Self::none(before);
@@ -43,6 +44,7 @@ impl InterfaceChanges {
                 }
                 (_, facts) => {
                     let facts = facts?;
+                    refuse_misplaced(name, &facts, filter, pins)?;
                     refuse_foreign_program(name, &facts, pins)?;
                     if pins.link(facts.index).exists() {
                         changes.stay.insert(name.clone(), facts.index);
@@ -124,7 +126,9 @@ impl InterfaceChanges {
     }
 }
 
+/// `index`: that which it had; it may have gone and come back since.
 fn take_off(name: &InterfaceName, index: u32, pins: &Pins) {
+    let index = interface::describe(name).map_or(index, |facts| facts.index);
     match datapath::detach(pins, index) {
         Ok(()) => log::info!("{name}: detached"),
         Err(error) => log::warn!("{name}: {error}"),

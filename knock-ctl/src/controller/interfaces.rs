@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, bail};
 
 use crate::config::{self, Filter};
-use crate::datapath::{DatapathError, EgressHook, Mode, Pins, Program};
+use crate::datapath::{self, DatapathError, Displaced, EgressHook, Mode, Pins, Program};
 use crate::interface::{self, InterfaceFacts, InterfaceName};
 
 /// The interfaces to attach to: those named on the command line, else the configuration's.
@@ -36,6 +36,24 @@ pub(super) fn named(named: &[String], filter: &Filter) -> Result<Vec<InterfaceNa
     }
     let mut seen = BTreeSet::new();
     Ok(names.into_iter().filter(|name| seen.insert(name.to_string())).collect())
+}
+
+/// Whether one of them is that of the default route, whichever that is.
+pub(super) fn name_default(named: &[String], filter: &Filter) -> bool {
+    if named.is_empty() {
+        filter.interfaces.contains(&config::Interface::Default)
+    } else {
+        named.iter().any(|name| name == "default")
+    }
+}
+
+/// Whether this one is among them by its own name.
+pub(super) fn name_literally(named: &[String], filter: &Filter, name: &InterfaceName) -> bool {
+    if named.is_empty() {
+        filter.interfaces.contains(&config::Interface::Named(name.to_string()))
+    } else {
+        named.iter().any(|given| given == name.as_str())
+    }
 }
 
 /// Interfaces with what the kernel says of them.
@@ -69,12 +87,26 @@ pub(super) fn indices(names: &[String], attached: &[u32]) -> Result<Vec<u32>> {
 
 /// The interface's name, or its index where it is gone.
 pub(super) fn name_of(index: u32) -> String {
-    nix::net::if_::if_indextoname(index)
-        .ok()
-        .and_then(|name| name.into_string().ok())
-        .unwrap_or_else(|| format!("interface {index}"))
+    interface::name_of(index).unwrap_or_else(|| format!("interface {index}"))
 }
 
+/// Refuses an interface that the filter does not belong on, unless it is there already.
+pub(super) fn refuse_misplaced(
+    name: &InterfaceName,
+    facts: &InterfaceFacts,
+    filter: &Filter,
+    pins: &Pins,
+) -> Result<()> {
+    if pins.link(facts.index).exists() {
+        return Ok(());
+    }
+    match interface::misplaced(name, facts, filter.destinations.is_empty()) {
+        Some(misplaced) => Err(misplaced.into()),
+        None => Ok(()),
+    }
+}
+
+/// Refuses an interface on which a program of somebody else's is.
 pub(super) fn refuse_foreign_program(
     name: &InterfaceName,
     facts: &InterfaceFacts,
@@ -83,14 +115,49 @@ pub(super) fn refuse_foreign_program(
     if pins.link(facts.index).exists() {
         return Ok(());
     }
-    match interface::attached_programs(facts.index)?.first() {
+    match datapath::foreign_program(facts.index)? {
         None => Ok(()),
         Some(program) => bail!(
-            "{name} has an XDP program of somebody else's already (id {}); `bpftool prog show id {}` tells which, and \
-             `ip link set dev {name} xdp off` takes it off if nobody needs it",
-            program.id,
-            program.id
+            "{name} has an XDP program of somebody else's already ({program}); `bpftool prog show id {}` tells which, \
+             `knock-ctl attach --replace` puts the filter in its place, and `ip link set dev {name} xdp off` takes it off \
+             if nobody needs it",
+            program.id()
         ),
+    }
+}
+
+/// Takes the program of somebody else's off an interface that the filter is not on, if there is one.
+pub(super) fn displace_foreign_program(
+    name: &InterfaceName,
+    facts: &InterfaceFacts,
+    pins: &Pins,
+) -> Result<Option<Displaced>> {
+    if pins.link(facts.index).exists() {
+        return Ok(None);
+    }
+    let Some(program) = datapath::foreign_program(facts.index)? else {
+        return Ok(None);
+    };
+    let what = format!("{name} has an XDP program of somebody else's ({program}), which can't be replaced");
+    let displaced = program.displace().context(what)?;
+    log::warn!(
+        "{name}: the XDP program of somebody else's ({}) gives way to the filter",
+        displaced.program()
+    );
+    Ok(Some(displaced))
+}
+
+/// Puts programs back that gave way to a filter which did not come.
+pub(super) fn put_back(displaced: &[Displaced]) {
+    for displaced in displaced {
+        let (name, program) = (name_of(displaced.interface()), displaced.program());
+        match displaced.put_back() {
+            Ok(()) => log::info!("{name}: the XDP program of somebody else's ({program}) is on again"),
+            Err(error) => log::error!(
+                "{name}: the XDP program of somebody else's ({program}) is off, and can't be put back: {error}; \
+                 start again what attached it"
+            ),
+        }
     }
 }
 

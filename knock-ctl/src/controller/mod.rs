@@ -7,6 +7,7 @@ pub(crate) mod completions;
 mod connections;
 mod door_commands;
 mod doors;
+mod following;
 mod in_force;
 mod interface_changes;
 mod interfaces;
@@ -47,6 +48,8 @@ pub struct Options {
     pub mode: Option<Mode>,
     /// Enforce nothing, whatever the configuration says.
     pub audit: bool,
+    /// Put the filter in the place of XDP programs of somebody else's.
+    pub replace: bool,
     /// Log each packet's verdict.
     pub trace: bool,
     /// For how long the rules hold unless they are confirmed; `None`: for good.

@@ -1,5 +1,6 @@
 //! What happens, for those who follow it: a line of the log, and a JSON object.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::time::SystemTime;
 
@@ -16,6 +17,8 @@ pub struct Notice {
     address: Option<IpAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     door: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interface: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stage: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -34,6 +37,7 @@ impl Notice {
             event,
             address: None,
             door: None,
+            interface: None,
             stage: None,
             kind: None,
             reason: None,
@@ -51,6 +55,10 @@ impl Notice {
 
     pub fn door(self, door: &str) -> Self {
         Self { door: Some(door.to_owned()), ..self }
+    }
+
+    pub fn interface(self, name: impl fmt::Display) -> Self {
+        Self { interface: Some(name.to_string()), ..self }
     }
 
     pub fn stage(self, stage: u32) -> Self {

@@ -77,13 +77,15 @@ impl Watch {
         self.follow_one_time()?;
         let loaded = self.options.load().map_err(Refusal::Rejected)?;
         let mut warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
-        let names = interfaces::named(&self.options.interfaces, &loaded.config.filter)?;
+        let mut names = interfaces::named(&self.options.interfaces, &loaded.config.filter)?;
+        let former_defaults = self.former_defaults(&loaded.config.filter);
+        names.extend(former_defaults.into_iter().filter(|name| !names.contains(name)).collect::<Vec<_>>());
         let present = interfaces::present(&names);
         refuse_to_close_for_others(&loaded, &present)?;
         let prepared = Prepared::new(loaded, &self.maps.states()?)?;
         self.maps.check_room(&prepared.compiled)?;
         let interfaces = if self.options.interfaces.is_empty() {
-            InterfaceChanges::between(&self.in_force.interfaces, &names, &self.pins)?
+            InterfaceChanges::between(&self.in_force.interfaces, &names, &prepared.config.filter, &self.pins)?
         } else {
             InterfaceChanges::none(&self.in_force.interfaces)
         };
@@ -141,6 +143,7 @@ impl Watch {
         };
         let before = std::mem::replace(&mut self.in_force, in_force);
         self.in_force.interfaces = interfaces.after();
+        self.following.begin_anew();
         self.doors.reconfigure(&self.in_force.config);
         // What follows can't be taken back, and waits with a change that may have to be.
         match unconfirmed {

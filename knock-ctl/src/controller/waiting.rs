@@ -17,6 +17,7 @@ use super::watch::{End, Watch};
 use crate::clock::boottime;
 use crate::config::duration::format_duration;
 use crate::datapath::{Maps, Unconfirmed, detach};
+use crate::interface::InterfaceName;
 use crate::runtime::{ChangeRecord, Position, RunState, RuntimeDirectory};
 use crate::sockets;
 
@@ -53,6 +54,13 @@ impl Change {
             log::warn!("who comes in from now on can't be told from who was here before: {error:#}");
         }
         Self { until: unconfirmed.until, before }
+    }
+
+    /// The interface is to be filtered no more, also if the change is undone.
+    pub(super) fn forget_interface(&mut self, name: &InterfaceName) {
+        if let Before::Own { in_force, .. } = &mut self.before {
+            in_force.interfaces.remove(name);
+        }
     }
 }
 
@@ -133,6 +141,7 @@ impl Watch {
             Before::Own { in_force, interfaces } => {
                 log::error!("{REASON}; the rules before hold again, and the files still say otherwise");
                 self.in_force = *in_force;
+                self.following.begin_anew();
                 if let Err(error) = self.serve_metrics() {
                     log::error!("{error:#}");
                 }

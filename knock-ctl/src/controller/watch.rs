@@ -16,6 +16,7 @@ use super::bring_up::Attached;
 use super::connections;
 use super::door_commands::command_limits;
 use super::doors::Doors;
+use super::following::{Following, Occasion};
 use super::in_force::InForce;
 use super::metrics::Metrics;
 use super::notice::Notice;
@@ -26,7 +27,7 @@ use super::{Options, socket, trace};
 use crate::clock::boottime;
 use crate::commands::CommandRunner;
 use crate::datapath::{Maps, Pins, Program, Variant};
-use crate::interface::AddressWatch;
+use crate::interface::ChangeWatch;
 use crate::journal::Journal;
 use crate::namespace::NetworkNamespace;
 use crate::runtime::{Position, RuntimeDirectory};
@@ -53,6 +54,7 @@ pub(super) struct Watch {
     pub(super) pins: Pins,
     pub(super) directory: RuntimeDirectory,
     pub(super) in_force: InForce,
+    pub(super) following: Following,
     pub(super) doors: Doors,
     pub(super) position: Position,
     /// The change of rules that waits to be confirmed.
@@ -102,7 +104,9 @@ pub(super) async fn watch(options: Options, attached: Attached) -> Result<ExitCo
         log::warn!("{error}");
         Position::default()
     });
-    let mut addresses = AddressWatch::new()?;
+    let mut addresses = ChangeWatch::of_addresses()?;
+    let mut links = ChangeWatch::of_links()?;
+    let mut routes = ChangeWatch::of_routes()?;
     let mut watch = Watch {
         options,
         program,
@@ -110,6 +114,7 @@ pub(super) async fn watch(options: Options, attached: Attached) -> Result<ExitCo
         pins,
         directory,
         in_force,
+        following: Following::default(),
         doors,
         position,
         change,
@@ -137,6 +142,15 @@ pub(super) async fn watch(options: Options, attached: Attached) -> Result<ExitCo
             changed = addresses.changed() => {
                 changed?;
                 watch.follow_addresses()?;
+            }
+            changed = links.changed() => {
+                changed?;
+                watch.follow_interfaces(Occasion::Change);
+            }
+            // The next look does it: routes may change all the time.
+            changed = routes.changed(), if watch.awaits_routes() => {
+                changed?;
+                watch.following.routes_are_known = false;
             }
             _ = look.tick() => watch.look()?,
             Some(signal) = signals.recv() => watch.take(signal)?,
@@ -212,6 +226,7 @@ impl Watch {
         if self.looks.is_multiple_of(RENEW_EVERY) && self.looks > 0 {
             connections::renew(&self.maps, &self.in_force.closed, &self.in_force.rules)?;
         }
+        self.follow_interfaces(Occasion::Look);
         self.protocols.look(&self.maps)?;
         self.read_completions()?;
         if self.looks.is_multiple_of(RECONCILE_EVERY) {

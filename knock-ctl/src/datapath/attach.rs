@@ -5,13 +5,12 @@ use std::fmt;
 use aya::programs::links::FdLink;
 use aya::programs::loaded_programs;
 use aya::programs::xdp::{XdpLink, XdpMode};
-use nix::net::if_::if_indextoname;
 
 use super::egress::{self, EgressHook};
 use super::link::{end_link, open_link, pin_link, program_on_link};
 use super::program::{LINEAR, MULTI_BUFFER, Program};
 use super::{DatapathError, Pins};
-use crate::interface::{self, attached_programs};
+use crate::interface::{self, attached_programs, name_of};
 
 /// Where on its way a packet meets the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -134,7 +133,7 @@ impl Program {
     }
 }
 
-/// The interface behind a pinned link and the program on it. `None`: the link is dead, because its interface is gone.
+/// The interface that a link was pinned for, and the program on the link; it need not be on the interface any more.
 pub fn attached(pins: &Pins, index: u32) -> Option<AttachedInterface> {
     let program_id = program_on_link(&pins.link(index))?;
     Some(AttachedInterface { index, program_id })
@@ -160,10 +159,29 @@ pub fn filtered_interfaces(pins: &Pins) -> Vec<FilteredInterface> {
             interface::XdpMode::Generic => Mode::Generic.name(),
             interface::XdpMode::Offloaded => "offloaded",
         };
-        let name = if_indextoname(index).ok()?.to_string_lossy().into_owned();
+        let name = name_of(index)?;
         Some(FilteredInterface { name, index, mode, program_id })
     };
     pins.linked_interfaces().into_iter().filter_map(on_interface).collect()
+}
+
+/// Whether packets that come in by this interface pass through the filter: its link is pinned, and neither it nor the interface
+/// has come to an end.
+pub fn is_filtered(pins: &Pins, index: u32) -> bool {
+    let Some(link) = attached(pins, index) else {
+        return false;
+    };
+    attached_programs(index)
+        .is_ok_and(|programs| programs.iter().any(|program| program.id == link.program_id))
+}
+
+/// Removes the pins of links that hold nothing any more: their interface is gone, or somebody has detached them.
+pub fn remove_dead_links(pins: &Pins) -> Result<(), DatapathError> {
+    pins.pinned_interfaces().into_iter().filter(|&index| !is_filtered(pins, index)).try_for_each(|index| {
+        // What leaves is followed before the filter comes.
+        let is_being_attached = !pins.link(index).exists() && name_of(index).is_some();
+        if is_being_attached { Ok(()) } else { detach(pins, index) }
+    })
 }
 
 /// Takes the filter off one interface, or what of it is there.

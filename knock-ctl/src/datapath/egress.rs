@@ -19,11 +19,12 @@ use netlink_packet_route::tc::{
     TcAttribute, TcFilterBpfOption, TcHandle as Handle, TcHeader, TcMessage, TcOption,
 };
 use netlink_sys::protocols::NETLINK_ROUTE;
-use nix::net::if_::{if_indextoname, if_nameindex};
+use nix::net::if_::if_nameindex;
 
 use super::link::{self, end_link, open_link, pin_link};
 use super::program::EGRESS;
 use super::{DatapathError, Pins};
+use crate::interface;
 use crate::netlink::{Scope, ask};
 
 /// What the program hangs on.
@@ -170,9 +171,8 @@ fn of_program(error: impl Into<ProgramError>) -> DatapathError {
 }
 
 fn name_of(index: u32) -> Result<String, DatapathError> {
-    let name = if_indextoname(index)
-        .map_err(|error| DatapathError::Egress(format!("interface {index}: {error}")))?;
-    Ok(name.to_string_lossy().into_owned())
+    let gone = || DatapathError::Egress(format!("there is no interface {index} any more"));
+    interface::name_of(index).ok_or_else(gone)
 }
 
 /// A qdisc, without its options: there are many kinds.

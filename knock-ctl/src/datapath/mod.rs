@@ -6,6 +6,7 @@ mod change;
 mod counters;
 mod egress;
 mod error;
+mod foreign;
 mod grant_table;
 mod link;
 mod map_cost;
@@ -22,11 +23,15 @@ mod sizes;
 mod view;
 mod write;
 
-pub use attach::{AttachedInterface, FilteredInterface, Mode, attached, detach, filtered_interfaces};
+pub use attach::{
+    AttachedInterface, FilteredInterface, Mode, attached, detach, filtered_interfaces, is_filtered,
+    remove_dead_links,
+};
 pub use change::Unconfirmed;
 pub use counters::PacketCounters;
 pub use egress::EgressHook;
 pub use error::DatapathError;
+pub use foreign::{Displaced, ForeignProgram, foreign_program};
 pub use maps::{Begun, Maps, TableUse};
 pub use object::is_embedded;
 pub use pins::Pins;

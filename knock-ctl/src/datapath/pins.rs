@@ -22,6 +22,8 @@ pub struct Pins {
 
 /// What the directory's name begins with that says whose pins there are.
 const OWNER: &str = "namespace-";
+/// What the name of a link's pin ends with where it holds the program on packets that leave.
+const OF_EGRESS: &str = "-egress";
 
 impl Pins {
     /// Those of the network namespace that this thread is in.
@@ -48,7 +50,7 @@ impl Pins {
 
     /// Where the link of the program on packets that leave is pinned, where it has one.
     pub fn egress_link(&self, interface_index: u32) -> PathBuf {
-        self.links().join(format!("{interface_index}-egress"))
+        self.links().join(format!("{interface_index}{OF_EGRESS}"))
     }
 
     /// Whether maps of this namespace are pinned.
@@ -89,14 +91,22 @@ impl Pins {
 
     /// Indices of the interfaces with a pinned link of an XDP program.
     pub fn linked_interfaces(&self) -> Vec<u32> {
+        self.indices(|name| name.parse().ok())
+    }
+
+    /// Indices of the interfaces with a pinned link of whatever program.
+    pub fn pinned_interfaces(&self) -> Vec<u32> {
+        self.indices(|name| name.strip_suffix(OF_EGRESS).unwrap_or(name).parse().ok())
+    }
+
+    fn indices(&self, index_of: impl Fn(&str) -> Option<u32>) -> Vec<u32> {
         let Ok(entries) = fs::read_dir(self.links()) else {
             return Vec::new();
         };
-        let mut indices: Vec<u32> = entries
-            .filter_map(Result::ok)
-            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-            .collect();
+        let names = entries.filter_map(Result::ok).map(|entry| entry.file_name());
+        let mut indices: Vec<u32> = names.filter_map(|name| index_of(name.to_str()?)).collect();
         indices.sort_unstable();
+        indices.dedup();
         indices
     }
 

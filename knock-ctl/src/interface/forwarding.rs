@@ -89,7 +89,7 @@ fn by_bridge<E>(
 }
 
 /// What an interface of this kind is, if it passes packets on between others; a bond or a VRF does not.
-fn switch(kind: &str) -> Option<&'static str> {
+pub(super) fn switch(kind: &str) -> Option<&'static str> {
     match kind {
         "bridge" => Some("a bridge"),
         "openvswitch" => Some("an Open vSwitch"),

@@ -3,21 +3,25 @@
 //! All of it is about the network namespace of the calling thread. Nothing is read from /sys, which shows the namespace
 //! that it was mounted in.
 
-mod address_watch;
 mod addresses;
+mod change_watch;
 mod ethtool;
 mod forwarding;
 mod groups;
 mod link;
 mod name;
+mod placement;
 mod route;
+mod xdp_program;
 
-pub use address_watch::AddressWatch;
 pub use addresses::local_addresses;
+pub use change_watch::ChangeWatch;
 pub use forwarding::{Forwarding, forwarding};
 pub use link::{InterfaceFacts, Master, XdpMode, XdpProgram, attached_programs, describe};
-pub use name::{InterfaceName, InvalidName};
+pub use name::{InterfaceName, InvalidName, name_of};
+pub use placement::{Misplaced, misplaced};
 pub use route::default_route_interface;
+pub use xdp_program::{put_program, remove_program};
 
 use std::io;
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use nix::net::if_::if_indextoname;
+
 /// A name that an interface can have: 1 to 15 bytes without '/', ':' and white space, and neither "." nor ".."
 /// (dev_valid_name() in net/core/dev.c). An interface need not have it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,9 +45,24 @@ impl fmt::Display for InterfaceName {
     }
 }
 
+/// The name of the interface with this index; `None`: there is none.
+pub fn name_of(index: u32) -> Option<String> {
+    let name = if_indextoname(index).ok()?;
+    // nix 0.30 does not notice the error.
+    (!name.is_empty()).then(|| name.to_string_lossy().into_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_index_has_a_name_as_long_as_its_interface_is_there() {
+        assert_eq!(name_of(1).as_deref(), Some("lo"));
+        for index in [0, i32::MAX as u32] {
+            assert_eq!(name_of(index), None);
+        }
+    }
 
     #[test]
     fn names_are_held_to_the_kernels_rules() {

@@ -4,9 +4,8 @@ use netlink_packet_core::{DecodeError, NetlinkDeserializable, NetlinkHeader, Par
 use netlink_packet_route::route::{RouteAttribute, RouteHeader, RouteMessage, RouteType};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
-use nix::net::if_::if_indextoname;
 
-use super::{InterfaceError, InterfaceName};
+use super::{InterfaceError, InterfaceName, name_of};
 use crate::netlink::{Scope, ask};
 
 /// The interface of the default route with the lowest metric, of IPv4's, else of IPv6's; `None` where there is no default
@@ -18,15 +17,11 @@ pub fn default_route_interface() -> Result<Option<InterfaceName>, InterfaceError
         let routes: Vec<Route> = ask(NETLINK_ROUTE, Scope::All, RouteNetlinkMessage::GetRoute(request))
             .map_err(InterfaceError::Routes)?;
         let best = routes.into_iter().filter_map(|route| route.0).min_by_key(|route| route.metric);
-        if let Some(name) = best.and_then(|route| name_of(route.interface)) {
+        if let Some(name) = best.and_then(|route| name_of(route.interface)?.parse().ok()) {
             return Ok(Some(name));
         }
     }
     Ok(None)
-}
-
-fn name_of(index: u32) -> Option<InterfaceName> {
-    if_indextoname(index).ok()?.to_str().ok()?.parse().ok()
 }
 
 /// A default route of the main table, `None` for any other route. Those are not read, of which there can be a million,

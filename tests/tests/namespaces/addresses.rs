@@ -4,7 +4,7 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::time::Duration;
 
-use knock_ctl::interface::{AddressWatch, local_addresses};
+use knock_ctl::interface::{ChangeWatch, local_addresses};
 use knock_tests::lab::{INTERFACE, Lab, Machine, privileged};
 
 fn ip(lab: &Lab, arguments: &str) {
@@ -65,7 +65,7 @@ fn all_that_the_kernel_takes_for_itself_is_local() {
 }
 
 /// Whether something has changed since the last call. The kernel tells of it before the command that did it ends.
-async fn has_changed(watch: &mut AddressWatch) -> bool {
+async fn has_changed(watch: &mut ChangeWatch) -> bool {
     let changed = tokio::time::timeout(Duration::from_millis(50), watch.changed()).await;
     changed.map(Result::unwrap).is_ok()
 }
@@ -73,11 +73,11 @@ async fn has_changed(watch: &mut AddressWatch) -> bool {
 fn watching<Watching: Future<Output = ()>>(
     lab: &Lab,
     machine: Machine,
-    watching: impl FnOnce(AddressWatch) -> Watching + Send,
+    watching: impl FnOnce(ChangeWatch) -> Watching + Send,
 ) {
     lab.enter(machine, || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async { watching(AddressWatch::new().unwrap()).await });
+        runtime.block_on(async { watching(ChangeWatch::of_addresses().unwrap()).await });
     })
     .unwrap();
 }

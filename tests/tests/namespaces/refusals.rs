@@ -144,21 +144,27 @@ fn first_line(output: &Output) -> String {
 }
 
 #[test]
-fn an_interface_with_a_program_of_somebody_else() {
+fn pins_of_another_version() {
     if !privileged() {
         return;
     }
     let site = Site::new(SSH_DOOR);
-    let load = ["xdp-filter", "load", "--mode", "skb", INTERFACE];
-    let loaded = site.lab.run_in(Machine::Server, &load).unwrap();
-    assert!(loaded.status.success(), "{loaded:?}");
-    let error = failed(&attach(&site, INTERFACE, text(&site.config())));
-    assert!(error.contains("eth0 has an XDP program of somebody else's already (id "), "{error}");
-    assert!(error.contains("ip link set dev eth0 xdp off"), "{error}");
-    assert!(!site.pins().exists());
-    assert_eq!(site.attached_mode(INTERFACE).as_deref(), Some("xdpgeneric"), "it is still there");
-    site.run(Machine::Server, &["xdp-filter", "unload", INTERFACE]);
-    assert!(site.is_without_filter());
+    site.attach(&[]).kill();
+    let own = fs::read_dir(site.pins()).unwrap().next().unwrap().unwrap().path();
+    let other = site.pins().join("v999");
+    fs::rename(&own, &other).unwrap();
+    let said = failed(&attach(&site, INTERFACE, text(&site.config())));
+    let expected = format!(
+        "{0} is of another version of knock-ctl, whose tables this one can't read; run `knock-ctl detach` with that version \
+         first, or, where that is gone, `rm -r {0}`, which takes its filter off",
+        text(&other)
+    );
+    assert!(said.contains(&expected), "{said}");
+    assert_eq!(site.attached_mode(INTERFACE).as_deref(), Some("xdp"), "that filter is still there");
+    fs::remove_dir_all(&other).unwrap();
+    eventually("it is off", || site.attached_mode(INTERFACE).is_none());
+    drop(site.attach(&[]));
+    assert_eq!(site.attached_mode(INTERFACE).as_deref(), Some("xdp"));
 }
 
 /// What `attach` says of a machine that forwards, and `check` warns of.
