@@ -19,7 +19,7 @@ mod seclusion;
 mod tests;
 
 #[cfg(feature = "controller")]
-pub use announcement::Announcement;
+pub use announcement::{Announcement, CurrentFile};
 pub use command_line::CommandLine;
 #[cfg(feature = "controller")]
 pub use request::{CommandKind, CommandOutcome, CommandRequest, CommandResult};

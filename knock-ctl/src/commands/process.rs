@@ -12,6 +12,7 @@ use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use super::announcement::Announcement;
 use super::command_line::CommandLine;
 use super::identity::Identity;
 use super::request::{CommandRequest, CommandResult};
@@ -64,7 +65,7 @@ async fn spawn(request: &CommandRequest) -> io::Result<Child> {
     if let Some(identity) = &identity {
         command.env("HOME", &identity.home).env("USER", &identity.name).env("LOGNAME", &identity.name);
     }
-    seclude(&mut command, identity, request.announcement.clone());
+    seclude(&mut command, identity, request.announcement.as_ref().map(Announcement::ready));
     command.spawn()
 }
 

@@ -5,7 +5,7 @@ use std::io;
 use nix::unistd::{setgroups, setresgid, setresuid};
 use tokio::process::Command;
 
-use super::announcement::Announcement;
+use super::announcement::Ready;
 use super::identity::Identity;
 
 /// From linux/close_range.h.
@@ -13,7 +13,7 @@ const CLOSE_RANGE_CLOEXEC: libc::c_uint = 1 << 2;
 
 /// The command announces itself, and will have no descriptors but the standard ones, and run as this user, with its groups and without any
 /// capability.
-pub(super) fn seclude(command: &mut Command, identity: Option<Identity>, announcement: Option<Announcement>) {
+pub(super) fn seclude(command: &mut Command, identity: Option<Identity>, announcement: Option<Ready>) {
     let become_other = move || {
         if let Some(announcement) = &announcement {
             announcement.make();

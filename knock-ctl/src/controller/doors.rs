@@ -168,7 +168,10 @@ impl Doors {
         let record =
             if has_stop(rule, source) { Record::Started { opening } } else { Record::Closed { opening } };
         request.announcement = self.journal.announcement(&record);
-        self.submit(request);
+        // A door without a stop command has nothing more to do then.
+        if !self.submit(request) && matches!(record, Record::Closed { .. }) {
+            self.record(&[record]);
+        }
     }
 
     /// A sequence is complete: `deadline` is the grant's end, if there is a grant.

@@ -224,7 +224,9 @@ impl Watch {
         let mut displaced = None;
         let attached = self.attach_between_imports(name, facts, &mut displaced);
         if attached.is_err() {
-            datapath::detach(&self.pins, facts.index)?;
+            if let Err(error) = datapath::detach(&self.pins, facts.index) {
+                log::warn!("{error}");
+            }
             interfaces::put_back(displaced.as_slice());
         }
         remember(&self.program, &self.directory);

@@ -131,20 +131,26 @@ impl Watch {
                 self.tell(Notice::new("one_time_used").door(door).count(*left as u64));
             }
         }
-        if changed.is_empty() {
-            return Ok(());
+        if !changed.is_empty() {
+            self.in_force.config = config;
+            self.preload_due = true;
         }
-        self.in_force.config = config;
-        // Until it is confirmed, the rules before must stay where they are; there are some sequences in the kernel yet.
-        if self.change.is_none() { self.preload_next(used) } else { Ok(()) }
+        // Until a change is confirmed, the rules before must stay where they are; there are some sequences in the kernel yet.
+        if self.preload_due
+            && self.change.is_none()
+            && let Err(error) = self.preload_next(used)
+        {
+            log::error!("the next one-time sequences can't follow yet: {error:#}");
+        }
+        Ok(())
     }
 
     fn preload_next(&mut self, used: BTreeSet<SequenceId>) -> Result<()> {
         let prepared = Prepared::again(&self.in_force, &self.maps.states()?)?;
-        let interfaces = std::mem::take(&mut self.in_force.interfaces);
         let (in_force, _) = prepared.put_into_force(&mut self.maps, &self.directory, None)?;
-        self.in_force = in_force;
-        self.in_force.interfaces = interfaces;
+        let before = std::mem::replace(&mut self.in_force, in_force);
+        self.in_force.interfaces = before.interfaces;
+        self.preload_due = false;
         // What the last turn has dropped, neither these rules nor those before them name.
         let named = |sequence: &SequenceId| self.in_force.one_time.contains_key(sequence);
         let dropped: BTreeSet<_> = used.into_iter().filter(|sequence| !named(sequence)).collect();

@@ -8,7 +8,7 @@ use super::one_time;
 use super::socket::{Pending, Reply, Report, Request};
 use super::watch::{RECONCILE_EVERY, Watch};
 use crate::datapath::detach;
-use crate::interface::{self, InterfaceError};
+use crate::interface::{self, InterfaceName};
 
 impl Watch {
     /// Answers a request. `Some`: the filter is off everywhere.
@@ -47,42 +47,43 @@ impl Watch {
     fn detach(&mut self, names: &[String]) -> Result<Vec<String>> {
         let attached = self.pins.linked_interfaces();
         let (awaited, here): (Vec<String>, Vec<String>) =
-            names.iter().cloned().partition(|name| self.is_awaited(name));
-        let indices =
-            if here.is_empty() && !awaited.is_empty() { Vec::new() } else { indices(&here, &attached)? };
-        for name in &awaited {
-            log::info!("{name}: not waited for any more");
+            names.iter().cloned().partition(|name| self.is_awaited(name, &attached));
+        let all = names.is_empty();
+        let indices = if all || !here.is_empty() { indices(&here, &attached)? } else { Vec::new() };
+        let mut taken_off = Vec::new();
+        for name in awaited {
+            self.stop_following(|followed| followed.as_str() == name);
+            log::info!("{name}: is not to be filtered any more");
+            taken_off.push(name);
         }
-        let mut taken_off = awaited;
         for index in indices {
             let name = name_of(index);
+            // By its index: interfaces have alternative names.
+            self.stop_following(|followed| {
+                interface::describe(followed).is_ok_and(|facts| facts.index == index)
+            });
             detach(&self.pins, index)?;
             log::info!("{name}: detached");
             taken_off.push(name);
         }
-        for name in &taken_off {
-            self.forget_interface(name);
-        }
         Ok(taken_off)
     }
 
-    /// Whether an interface of this name gets the filter as soon as there is one.
-    fn is_awaited(&self, name: &str) -> bool {
-        name.parse().is_ok_and(|name| {
-            let is_missing = matches!(interface::describe(&name), Err(InterfaceError::NotFound(_)));
-            is_missing && self.in_force.interfaces.contains_key(&name)
-        })
+    /// Whether an interface of this name gets the filter as soon as it can.
+    fn is_awaited(&self, name: &str, attached: &[u32]) -> bool {
+        let is_attached = |name| interface::describe(name).is_ok_and(|facts| attached.contains(&facts.index));
+        self.in_force.interfaces.keys().any(|followed| followed.as_str() == name && !is_attached(followed))
     }
 
-    fn forget_interface(&mut self, name: &str) {
-        // What has no name is gone, and not one of those that are followed by theirs.
-        let Ok(name) = name.parse() else {
-            return;
-        };
-        self.in_force.interfaces.remove(&name);
-        self.following.forget(&name);
-        if let Some(change) = &mut self.change {
-            change.forget_interface(&name);
+    fn stop_following(&mut self, is_meant: impl Fn(&InterfaceName) -> bool) {
+        let names: Vec<InterfaceName> =
+            self.in_force.interfaces.keys().filter(|name| is_meant(name)).cloned().collect();
+        for name in names {
+            self.in_force.interfaces.remove(&name);
+            self.following.forget(&name);
+            if let Some(change) = &mut self.change {
+                change.forget_interface(&name);
+            }
         }
     }
 

@@ -60,6 +60,8 @@ pub(super) struct Watch {
     pub(super) position: Position,
     /// The change of rules that waits to be confirmed.
     pub(super) change: Option<Change>,
+    /// Some one-time sequences are used, and those that are next are not in the kernel yet.
+    pub(super) preload_due: bool,
     /// Used one-time sequences that the rules in force name no more, but those before them do.
     pub(super) retired: BTreeSet<SequenceId>,
     pub(super) metrics: Metrics,
@@ -117,6 +119,7 @@ pub(super) async fn watch(options: Options, attached: Attached) -> Result<ExitCo
         doors,
         position,
         change,
+        preload_due: false,
         retired: BTreeSet::new(),
         metrics,
         notices,

@@ -4,7 +4,6 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,7 +14,7 @@ use nix::unistd::Uid;
 
 use super::record::{BootId, OpenDoor, Opening, Record};
 use super::replay::Ledger;
-use crate::commands::Announcement;
+use crate::commands::{Announcement, CurrentFile};
 use crate::namespace::NamespaceCookie;
 
 /// The record of open doors. While it exists no other process opens the same file.
@@ -23,7 +22,7 @@ use crate::namespace::NamespaceCookie;
 pub struct Journal {
     path: PathBuf,
     /// Commands append to it too.
-    file: Arc<File>,
+    file: CurrentFile,
     /// Records in the file, about.
     lines: usize,
     ledger: Ledger,
@@ -89,6 +88,7 @@ impl Journal {
         }
         let (file, lines) = rewrite(path, &ledger).map_err(in_path)?;
         let open_doors = ledger.open_doors(&boot_id);
+        let file = CurrentFile::new(file);
         let journal = Self { path: path.to_owned(), file, lines, ledger, boot_id, namespace, _lock: lock };
         Ok((journal, open_doors))
     }
@@ -107,7 +107,7 @@ impl Journal {
     /// A record that a command is to append as it begins.
     pub fn announcement(&self, record: &Record) -> Option<Announcement> {
         let line = to_lines(std::iter::once(record)).ok()?;
-        Some(Announcement::new(Arc::clone(&self.file), line))
+        Some(Announcement::new(self.file.clone(), line))
     }
 
     /// Appends what a command was to announce, whether it has or not.
@@ -132,12 +132,12 @@ impl Journal {
     fn write(&mut self, records: &[Record]) -> io::Result<()> {
         let lines = to_lines(records.iter())?;
         let must_last = records.iter().any(|record| matches!(record, Record::Opened { .. }));
-        let length = self.file.metadata()?.len();
-        let mut file = &*self.file;
+        let file = self.file.get();
+        let (length, mut file) = (file.metadata()?.len(), &*file);
         let written = file.write_all(&lines).and_then(|()| if must_last { file.sync_data() } else { Ok(()) });
         if let Err(error) = written {
             // Else the next record would continue a line that is cut short.
-            self.file.set_len(length)?;
+            file.set_len(length)?;
             return Err(error);
         }
         self.lines += records.len();
@@ -147,14 +147,17 @@ impl Journal {
     /// The file serves as it is when it can't be written anew.
     fn compact(&mut self) {
         let rewrite = || {
-            // What commands have announced is there alone. None is about to: they have begun when the call that starts them
-            // returns.
+            // What commands have announced is there alone. None is announcing just now: they have begun when the call returns
+            // that starts them.
             let (ledger, _) = Ledger::replay(&read(&self.path)?);
             let (file, lines) = rewrite(&self.path, &ledger)?;
             io::Result::Ok((ledger, file, lines))
         };
         match rewrite() {
-            Ok((ledger, file, lines)) => (self.ledger, self.file, self.lines) = (ledger, file, lines),
+            Ok((ledger, file, lines)) => {
+                self.file.replace(file);
+                (self.ledger, self.lines) = (ledger, lines);
+            }
             Err(error) => log::warn!("cannot write the journal {} anew: {error}", self.path.display()),
         }
     }
@@ -219,7 +222,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// Replaces the file, which after a crash is either the old one or the new one. Returns it and its number of records.
-fn rewrite(path: &Path, ledger: &Ledger) -> io::Result<(Arc<File>, usize)> {
+fn rewrite(path: &Path, ledger: &Ledger) -> io::Result<(File, usize)> {
     let records: Vec<Record> = ledger.records().collect();
     let content = to_lines(records.iter())?;
     let new = beside(path, "new");
@@ -232,7 +235,7 @@ fn rewrite(path: &Path, ledger: &Ledger) -> io::Result<(Arc<File>, usize)> {
     file.sync_all()?;
     fs::rename(&new, path)?;
     File::open(directory_of(path))?.sync_all()?;
-    Ok((Arc::new(file), records.len()))
+    Ok((file, records.len()))
 }
 
 fn to_lines<'a>(records: impl Iterator<Item = &'a Record>) -> io::Result<Vec<u8>> {

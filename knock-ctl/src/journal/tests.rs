@@ -245,3 +245,47 @@ fn the_kernel_names_this_boot() {
     );
     assert_eq!(line, expected + "\n");
 }
+
+#[test]
+fn what_a_command_announces_outlives_the_controller_that_started_it() {
+    let (_directory, path) = place();
+    let (mut journal, _) = open(&path);
+    let [begun, waiting, stopped] = [1, 2, 3].map(|time| opening(&journal, "192.0.2.7", time));
+    for opening in [&begun, &waiting, &stopped] {
+        let opening = opening.clone();
+        journal.append(&[Record::Opened { opening, stop_due: Some(9), announced: true }]).unwrap();
+    }
+    let announcement = |record: Record| journal.announcement(&record).unwrap();
+    announcement(Record::Started { opening: begun.clone() }).ready().make();
+    announcement(Record::Started { opening: stopped.clone() }).ready().make();
+    announcement(closed(&stopped)).ready().make();
+    drop(journal);
+    for _ in 0..2 {
+        let left: Vec<_> = open(&path).1.into_iter().map(|door| (door.opening, door.unstarted)).collect();
+        assert_eq!(left, [(begun.clone(), false), (waiting.clone(), true)]);
+    }
+    // After a reboot nobody waits for a start any more.
+    let (_, left) = Journal::open_in_boot(&path, boot("second"), None).unwrap();
+    assert!(left.iter().all(|door| !door.unstarted));
+}
+
+#[test]
+fn what_waits_while_the_journal_is_written_anew_is_announced_in_the_new_one() {
+    let (_directory, path) = place();
+    let (mut journal, _) = open(&path);
+    let long = opening(&journal, "192.0.2.7", 0);
+    journal.append(&[opened(&long, Some(9))]).unwrap();
+    let announcement = journal.announcement(&closed(&long)).unwrap();
+    let begun = opening(&journal, "192.0.2.8", 0);
+    journal.append(&[Record::Opened { opening: begun.clone(), stop_due: Some(9), announced: true }]).unwrap();
+    journal.announcement(&Record::Started { opening: begun.clone() }).unwrap().ready().make();
+    for time in 1..2000 {
+        let short = opening(&journal, "192.0.2.9", time);
+        journal.append(&[opened(&short, Some(9)), closed(&short)]).unwrap();
+    }
+    assert!(fs::read_to_string(&path).unwrap().lines().count() < 2000, "it was written anew");
+    announcement.ready().make();
+    drop(journal);
+    let left: Vec<_> = open(&path).1.into_iter().map(|door| (door.opening, door.unstarted)).collect();
+    assert_eq!(left, [(begun, false)]);
+}

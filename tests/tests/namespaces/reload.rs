@@ -1,9 +1,11 @@
 //! The controller takes its configuration anew, and what is open stays open.
 
 use std::fs;
+use std::io::{self, Write};
 use std::process::Output;
 
-use knock_tests::lab::{INTERFACE, Machine, privileged};
+use knock_tests::lab::{Flood, INTERFACE, Lab, Machine, Volley, privileged};
+use knock_tests::packet::Frame;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -239,4 +241,42 @@ fn without_a_controller_it_says_what_to_do() {
         let error = String::from_utf8(output.stderr).unwrap();
         assert!(error.contains("no controller runs") && error.contains("`knock-ctl attach`"), "{error}");
     }
+}
+
+in_each_mode!(between_two_sets_of_rules_nobody_gets_in_whom_neither_lets_in);
+
+/// Each set of rules has a port open that the other closes; what is scanned is closed by both.
+fn between_two_sets_of_rules_nobody_gets_in_whom_neither_lets_in(mode: Mode) {
+    const RELOADS: usize = 12;
+    let rules = |public: u16, knock: u16| {
+        format!(
+            "[filter]\npolicy = \"drop\"\npublic = [\"{public}/tcp\"]\n\
+             [doors.ssh]\nsequence = [{knock}, 8000, 9000]\nopens = [\"22/tcp\"]\n"
+        )
+    };
+    let site = Site::over(Lab::alone().unwrap(), &rules(80, 7000));
+    let lab = &site.lab;
+    let _services = [SSH, 80, 443, 8080].map(|port| Service::start(lab, port));
+    let _controller = site.attach_in(mode);
+    let volleys = [Machine::Stranger.v4(), Machine::Stranger.v6()].into_iter().flat_map(|from| {
+        let server = Machine::Server.of_family(from);
+        [SSH, 8080, 7000, 7001].map(|port| Volley {
+            from,
+            frame: Frame::tcp(from, server).ports(0, port),
+            count: 200_000,
+        })
+    });
+    let before = TcpCounters::of(lab, Machine::Server);
+    let flood = Flood::start(lab, volleys.collect(), 1_000_000).unwrap();
+    for number in 0..RELOADS {
+        let (public, knock) = if number % 2 == 0 { (443, 7001) } else { (80, 7000) };
+        site.configure(&rules(public, knock));
+        reloaded(&site.knock_ctl(&["reload"]));
+    }
+    let rate = flood.end().unwrap();
+    // The test harness hides what the print macros write.
+    let _ = writeln!(io::stderr(), "scanned a second: {rate:.0}");
+    assert_eq!(TcpCounters::of(lab, Machine::Server), before, "not one SYN reached the server's TCP");
+    assert!(connect(lab, Machine::Stranger, Machine::Server.v4(), 80).is_accepted(), "the last rules hold");
+    assert!(connect(lab, Machine::Stranger, Machine::Server.v4(), 443).is_silence());
 }

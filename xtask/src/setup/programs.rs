@@ -16,7 +16,7 @@ pub const COMPILER: [Need; 2] = [
 ];
 
 /// Each program with its package.
-const PROGRAMS: [(&str, Need); 19] = [
+const PROGRAMS: [(&str, Need); 20] = [
     ("knock", Need { package: "knockd", why: "it brings the stock client" }),
     ("nmap", Need { package: "nmap", why: "it scans in tests and the demo" }),
     ("hping3", Need { package: "hping3", why: "it forges and floods in tests" }),
@@ -26,6 +26,7 @@ const PROGRAMS: [(&str, Need); 19] = [
     ("ssh-keygen", Need { package: "openssh-client", why: "it comes through the door with throwaway keys" }),
     ("sudo", Need { package: "sudo", why: "it stands between a session and its commands in tests" }),
     ("tmux", Need { package: "tmux", why: "its commands come from no session in tests" }),
+    ("curl", Need { package: "curl", why: "it fetches pages in tests" }),
     ("ping", Need { package: "iputils-ping", why: "it tests what passes besides TCP and UDP" }),
     ("traceroute", Need { package: "traceroute", why: "it finds the way out in tests" }),
     (

@@ -118,13 +118,13 @@ fn a_file_of_somebody_else_is_refused() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("hosts.toml");
     write_private(&file, SOUND);
-    if std::os::unix::fs::chown(&file, Some(65_534), None).is_err() {
+    if std::os::unix::fs::chown(&file, Some(65_533), None).is_err() {
         eprintln!("skipped: only root can give a file away");
         return;
     }
     let message = load(&file).unwrap_err().to_string();
     assert!(
-        message.contains("belongs to another user (uid 65534); make it yours, then run: chmod 600 "),
+        message.contains("belongs to another user (uid 65533); make it yours, then run: chmod 600 "),
         "{message}"
     );
 }

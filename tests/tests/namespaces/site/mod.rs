@@ -3,6 +3,7 @@
 mod aim;
 mod behind;
 mod connection;
+mod connections;
 mod controller;
 mod foreign_program;
 mod knocks;
@@ -16,6 +17,7 @@ mod witness;
 pub use aim::Aim;
 pub use behind::{BEHIND, load_ruleset, put_behind_server};
 pub use connection::{carries_data, connect, connect_of, connect_within};
+pub use connections::Connections;
 pub use controller::Controller;
 pub use foreign_program::ForeignProgram;
 pub use knocks::{Knock, keep_order_on_the_wire, knock_raw, stock_knock};

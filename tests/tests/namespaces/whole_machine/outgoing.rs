@@ -2,15 +2,15 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
+use std::net::{Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
-use knock_tests::lab::{Machine, privileged};
+use knock_tests::lab::{Lab, Machine, privileged};
 
 use super::{FAMILIES, closed_site, dropped};
 use crate::site::*;
 
-in_each_mode!(connections_datagrams_and_pings, a_long_exchange_of_datagrams_over_one_socket);
+in_each_mode!(connections_datagrams_and_pings, pages, a_long_exchange_of_datagrams_over_one_socket);
 
 const PORT: u16 = 8080;
 
@@ -35,6 +35,42 @@ fn connections_datagrams_and_pings(mode: Mode) {
         assert!(connect(lab, Machine::Client, address(Machine::Server), PORT).is_silence());
     }
     assert_eq!(dropped(&site), 2);
+}
+
+/// Fetched by the machine from elsewhere, and by others from its public port.
+fn pages(mode: Mode) {
+    let site = closed_site("public = [\"80/tcp\"]", "");
+    let lab = &site.lab;
+    for (machine, port) in [(Machine::Client, PORT), (Machine::Server, 80), (Machine::Server, PORT)] {
+        serve_page(lab, machine, port);
+    }
+    let _controller = site.attach_in(mode);
+    for address in FAMILIES {
+        let fetch = |by: Machine, from: Machine, port: u16| {
+            let url = format!("http://{}/", SocketAddr::new(address(from), port));
+            lab.run_in(by, &["curl", "--silent", "--max-time", "3", &url]).unwrap().stdout
+        };
+        assert_eq!(fetch(Machine::Server, Machine::Client, PORT).len(), PAGE);
+        assert_eq!(fetch(Machine::Stranger, Machine::Server, 80).len(), PAGE);
+        assert_eq!(fetch(Machine::Stranger, Machine::Server, PORT).len(), 0);
+    }
+}
+
+/// Bytes.
+const PAGE: usize = 1 << 20;
+
+fn serve_page(lab: &Lab, machine: Machine, port: u16) {
+    let at = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port);
+    let listener = lab.enter(machine, || TcpListener::bind(at)).unwrap().unwrap();
+    let page =
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {PAGE}\r\nConnection: close\r\n\r\n{}", "x".repeat(PAGE));
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut request = [0; 4096];
+            // One read holds all of such a request; who does not listen to the answer is gone.
+            let _ = stream.read(&mut request).and_then(|_| stream.write_all(page.as_bytes()));
+        }
+    });
 }
 
 /// Whether a datagram to a connected peer comes back.
