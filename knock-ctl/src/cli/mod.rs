@@ -23,10 +23,9 @@ mod why;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use env_logger::Env;
 
 use crate::client::ClientCommand;
-use crate::failure;
+use crate::{failure, logging};
 
 const DEFAULT_CONFIG: &str = "/etc/knock/knock.toml";
 
@@ -86,7 +85,7 @@ impl Command {
 /// Does what the command line says. Exit status: 0 done, 1 it failed, 2 the call was wrong; that of `status` tells more.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
-    env_logger::Builder::from_env(Env::default().default_filter_or("info")).format_target(false).init();
+    logging::begin();
     cli.command.run().unwrap_or_else(|error| failure::report(&error))
 }
 

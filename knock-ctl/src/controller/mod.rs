@@ -32,6 +32,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::config::{self, ConfigErrors, Loaded, Mode};
+use crate::logging::{self, Outputs};
 use crate::runtime::RuntimeDirectory;
 
 pub use notice::Notice;
@@ -76,6 +77,7 @@ pub fn run(options: Options) -> Result<ExitCode> {
     bring_up::require_privilege()?;
     kernel::require_kernel()?;
     let names = interfaces::named(&options.interfaces, &loaded.config.filter)?;
+    logging::write_to(Outputs::open(&loaded.config.log)?);
     let attached = bring_up::bring_up(loaded, &names, &options)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -17,6 +17,7 @@ use super::watch::{End, Watch};
 use crate::clock::boottime;
 use crate::config::duration::format_duration;
 use crate::datapath::{Maps, Unconfirmed, detach};
+use crate::logging::{self, Outputs};
 use crate::runtime::{ChangeRecord, Position, RunState, RuntimeDirectory};
 use crate::sockets;
 
@@ -133,6 +134,10 @@ impl Watch {
             Before::Own { in_force, interfaces } => {
                 log::error!("{REASON}; the rules before hold again, and the files still say otherwise");
                 self.in_force = *in_force;
+                match Outputs::open(&self.in_force.config.log) {
+                    Ok(outputs) => logging::write_to(outputs),
+                    Err(error) => log::error!("{error}"),
+                }
                 if let Err(error) = self.serve_metrics() {
                     log::error!("{error:#}");
                 }

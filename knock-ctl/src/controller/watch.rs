@@ -28,6 +28,7 @@ use crate::commands::CommandRunner;
 use crate::datapath::{Maps, Pins, Program, Variant};
 use crate::interface::AddressWatch;
 use crate::journal::Journal;
+use crate::logging::{self, DOORS, IN_PASSING};
 use crate::namespace::NetworkNamespace;
 use crate::runtime::{Position, RuntimeDirectory};
 use crate::sockets;
@@ -217,6 +218,7 @@ impl Watch {
             self.follow_addresses()?;
         }
         self.looks += 1;
+        logging::tell_left_out();
         self.metrics
             .counts
             .expect_interfaces(self.in_force.interfaces.keys().map(ToString::to_string).collect());
@@ -247,6 +249,7 @@ impl Watch {
             Signal::Completions => self.read_completions(),
             Signal::Lost(count) => {
                 log::warn!(
+                    target: DOORS,
                     "{count} signals of the kernel program were lost; completions among them are still found"
                 );
                 self.tell(Notice::new("lost").count(count));
@@ -260,11 +263,11 @@ impl Watch {
             Some(EventKind::Stage) => {
                 let door = self.in_force.one_time.get(&event.door).unwrap_or(&event.door);
                 let (name, stage) = (self.doors.name(*door), steps_taken(event.detail));
-                log::info!("{}: {name}: Stage {stage}", event.source);
+                log::info!(target: IN_PASSING, "{}: {name}: Stage {stage}", event.source);
                 self.tell(Notice::of("stage", event.source.to_ip(), &name).stage(stage));
             }
             Some(EventKind::SourceHeld) => {
-                log::info!("{}: held for scanning", event.source);
+                log::info!(target: IN_PASSING, "{}: held for scanning", event.source);
                 self.tell(Notice::new("source_held").address(event.source.to_ip()));
             }
             _ => {}
