@@ -87,11 +87,12 @@ fn describe_filter(config: &Config) -> Vec<String> {
 
 /// Where the log goes besides the controller's standard error, and what is in it besides what doors do.
 fn describe_log(log: &Log) -> Option<String> {
-    let Log { stages, syslog, file } = log;
+    let Log { stages, drops, syslog, file } = log;
     let syslog = syslog.then(|| "to syslog".to_owned());
     let file = file.as_ref().map(|path| format!("to {}", path.display()));
     let stages = stages.then(|| "each step of an attempt".to_owned());
-    let parts: Vec<String> = [syslog, file, stages].into_iter().flatten().collect();
+    let drops = drops.then(|| "a sample of what is dropped".to_owned());
+    let parts: Vec<String> = [syslog, file, stages, drops].into_iter().flatten().collect();
     (!parts.is_empty()).then(|| format!("Logged too: {}.", parts.join(", ")))
 }
 

@@ -53,6 +53,8 @@ impl Default for Timeouts {
 pub struct Log {
     /// Each step of an attempt too.
     pub stages: bool,
+    /// A sample of what is dropped.
+    pub drops: bool,
     pub syslog: bool,
     /// An absolute path.
     pub file: Option<PathBuf>,
@@ -93,10 +95,16 @@ pub(super) fn read_timeouts(table: &Table, report: &mut Report) -> Timeouts {
 pub(super) fn read_log(table: &Table, report: &mut Report) -> Log {
     let mut section = Section::new(Kind::Log, "in [log]", table);
     let stages = section.read("stages", report, scalar::boolean);
+    let drops = section.read("drops", report, scalar::boolean);
     let syslog = section.read("syslog", report, scalar::boolean);
     let file = section.read("file", report, log_file);
     section.finish(report);
-    Log { stages: stages.unwrap_or(false), syslog: syslog.unwrap_or(false), file }
+    Log {
+        stages: stages.unwrap_or(false),
+        drops: drops.unwrap_or(false),
+        syslog: syslog.unwrap_or(false),
+        file,
+    }
 }
 
 /// The controller keeps no directory that it could begin at.

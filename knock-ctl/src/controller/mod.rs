@@ -7,6 +7,7 @@ pub(crate) mod completions;
 mod connections;
 mod door_commands;
 mod doors;
+mod dropped;
 mod in_force;
 mod interface_changes;
 mod interfaces;

@@ -62,7 +62,7 @@ impl Watch {
                 };
                 self.refuse_grant(source, door, reason);
             }
-            Some(EventKind::Stage | EventKind::SourceHeld) | None => {}
+            Some(EventKind::Stage | EventKind::SourceHeld | EventKind::Dropped) | None => {}
         }
         Ok(())
     }

@@ -22,7 +22,7 @@ use super::notice::Notice;
 use super::perf::{self, Signal};
 use super::protocols::SeenProtocols;
 use super::waiting::{Change, in_seconds};
-use super::{Options, socket, trace};
+use super::{Options, dropped, socket, trace};
 use crate::clock::boottime;
 use crate::commands::CommandRunner;
 use crate::datapath::{Maps, Pins, Program, Variant};
@@ -269,6 +269,11 @@ impl Watch {
             Some(EventKind::SourceHeld) => {
                 log::info!(target: IN_PASSING, "{}: held for scanning", event.source);
                 self.tell(Notice::new("source_held").address(event.source.to_ip()));
+            }
+            Some(EventKind::Dropped) => {
+                if let Some(line) = dropped::line(event, self.in_force.config.filter.enforce) {
+                    log::info!(target: IN_PASSING, "{line}");
+                }
             }
             _ => {}
         }

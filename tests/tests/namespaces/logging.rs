@@ -173,3 +173,24 @@ fn the_journal_is_told_how_grave_each_line_is() {
     assert_eq!(opening, format!("<5>{}: ssh: OPEN SESAME", Machine::Client.v4()));
     assert!(controller.said().iter().all(|line| line.starts_with('<')), "{:?}", controller.said());
 }
+
+#[test]
+fn what_is_dropped_is_told_of_where_that_is_wanted() {
+    if !privileged() {
+        return;
+    }
+    let site = Site::new(&with_log("drops = true"));
+    let mut controller = site.attach(&[]);
+    for server in [Machine::Server.v4(), Machine::Server.v6()] {
+        let client = Machine::Client.of_family(server);
+        assert!(connect(&site.lab, Machine::Client, server, SSH).is_silence());
+        controller.expect(&format!(" {client}: dropped: 22/tcp (no_grant)"));
+    }
+    site.configure(SSH_DOOR);
+    assert!(site.knock_ctl(&["reload"]).status.success());
+    let before = controller.count("dropped");
+    assert!(connect(&site.lab, Machine::Client, Machine::Server.v4(), SSH).is_silence());
+    stock_knock(&site.lab, Machine::Client, &["-d", "5"], Machine::Server.v4(), SSH_SEQUENCE);
+    controller.expect("OPEN SESAME");
+    assert_eq!(controller.count("dropped"), before);
+}

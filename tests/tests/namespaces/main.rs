@@ -21,6 +21,7 @@ mod generate;
 mod import;
 mod kills;
 mod lockout;
+mod log_floods;
 mod logging;
 mod no_clue;
 mod one_time;

@@ -78,7 +78,7 @@ fn minimal() -> Config {
             udp: seconds(180),
             icmp: seconds(30),
         },
-        log: Log { stages: false, syslog: false, file: None },
+        log: Log { stages: false, drops: false, syslog: false, file: None },
         scanners: None,
         metrics: None,
     }
@@ -189,6 +189,7 @@ udp = "1m"
 icmp = "5s"
 [log]
 stages = true
+drops = true
 syslog = true
 file = "/var/log/knock.log"
 [scanners]
@@ -274,7 +275,7 @@ listen = "[::1]:9762"
             udp: seconds(60),
             icmp: seconds(5),
         },
-        log: Log { stages: true, syslog: true, file: Some("/var/log/knock.log".into()) },
+        log: Log { stages: true, drops: true, syslog: true, file: Some("/var/log/knock.log".into()) },
         scanners: Some(ScannersRule {
             ports: 1024,
             within: Duration::from_millis(500),

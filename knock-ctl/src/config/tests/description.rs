@@ -134,8 +134,10 @@ fn where_the_log_goes_is_told_where_it_is_not_as_ever() {
         description.lines().find(|line| line.starts_with("Logged")).map(str::to_owned)
     };
     assert_eq!(
-        told("stages = true\nsyslog = true\nfile = \"/var/log/knock.log\"\n").as_deref(),
-        Some("Logged too: to syslog, to /var/log/knock.log, each step of an attempt.")
+        told("stages = true\ndrops = true\nsyslog = true\nfile = \"/var/log/knock.log\"\n").as_deref(),
+        Some(
+            "Logged too: to syslog, to /var/log/knock.log, each step of an attempt, a sample of what is dropped."
+        )
     );
     assert_eq!(told(""), None);
 }

@@ -25,7 +25,7 @@ fn unknown_keys_name_the_nearest_known_one() {
         "1: unknown key \"Timeout\" in [doors.ssh]; did you mean \"seq_timeout\"?",
     );
     refused_in("filter", "pubilc = []", "1: unknown key \"pubilc\" in [filter]; did you mean \"public\"?");
-    refused_in("log", "x = 1", "1: unknown key \"x\" in [log]; known here: stages, syslog, file");
+    refused_in("log", "x = 1", "1: unknown key \"x\" in [log]; known here: stages, drops, syslog, file");
     refused("[fliter]\n", &["1:2: unknown section \"fliter\"; did you mean \"filter\"?"]);
     refused(
         "policy = \"pass\"\n",
@@ -264,13 +264,6 @@ fn metrics_need_an_address_with_a_port() {
 }
 
 #[test]
-fn what_this_version_cannot_honour_is_refused_at_its_line() {
-    let no = "not available in this version of knock-ctl";
-    let cure = "leave it out or write false";
-    refused_in("log", "drops = true", &format!("1: this value of \"drops\" is {no}; {cure}"));
-}
-
-#[test]
 fn a_log_file_is_named_by_its_whole_path() {
     for wrong in ["knock.log", "", "/var/log/", "/var/log/knock\\nlog"] {
         refused_in(
@@ -313,7 +306,7 @@ fn a_door_or_key_that_is_there_twice_does_not_hide_other_errors() {
             "4:1: \"opens\" is here twice; keep one of the two, or rename one",
             "5:8: \"ssh\" is here twice; keep one of the two, or rename one",
             "6:1: \"sequence\" is here twice; keep one of the two, or rename one",
-            "8:1: unknown key \"x\" in [log]; known here: stages, syslog, file",
+            "8:1: unknown key \"x\" in [log]; known here: stages, drops, syslog, file",
         ],
     );
 }
