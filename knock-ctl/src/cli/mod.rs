@@ -18,6 +18,7 @@ mod reload;
 mod replay;
 mod revoke;
 mod status;
+mod top;
 mod why;
 
 use std::process::ExitCode;
@@ -51,6 +52,7 @@ enum Command {
     Revoke(revoke::RevokeArguments),
     Drops(drops::DropsArguments),
     Events(events::EventsArguments),
+    Top(top::TopArguments),
     Import(import::ImportArguments),
     Generate(generate::GenerateArguments),
     #[command(flatten)]
@@ -73,6 +75,7 @@ impl Command {
             Self::Revoke(arguments) => revoke::run(&arguments),
             Self::Drops(arguments) => drops::run(&arguments),
             Self::Events(arguments) => events::run(arguments),
+            Self::Top(arguments) => top::run(&arguments),
             Self::Import(arguments) => import::run(&arguments),
             Self::Generate(arguments) => generate::run(&arguments),
             Self::Client(command) => command.run(),
