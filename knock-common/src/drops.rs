@@ -1,8 +1,10 @@
 //! What is being dropped: a small direct-mapped table per CPU that keeps the ports that are hit most.
 
 use crate::address::Address;
+use crate::event::{Event, EventKind};
 use crate::port::Protocol;
 use crate::reason::Reason;
+use crate::tables::Tables;
 
 /// Entries per CPU.
 pub const DROP_ENTRIES: u32 = 4096;
@@ -11,33 +13,46 @@ pub const DROP_ENTRIES: u32 = 4096;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct DropRecord {
-    /// Reason, protocol and port; 0: free.
-    key: u64,
+    /// A [`DropKey`]; 0: free.
+    key: u32,
+    padding: u32,
     count: u64,
     source: Address,
 }
 
-/// What a [`DropRecord`] is about.
+/// What a [`DropRecord`] is about: a reason, and a port where there is one. Never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DropKey(u64);
+pub struct DropKey(u32);
 
 impl DropKey {
     /// `port` is where the packet went, where that is known.
     #[inline(always)]
     pub const fn new(reason: Reason, port: Option<(Protocol, u16)>) -> Self {
         let port = match port {
-            Some((protocol, number)) => 1 << 24 | (protocol as u64) << 16 | number as u64,
+            Some((protocol, number)) => 1 << 17 | (protocol as u32) << 16 | number as u32,
             None => 0,
         };
-        Self(1 << 40 | (reason as u64) << 32 | port)
+        Self(1 << 31 | (reason as u32) << 24 | port)
+    }
+
+    /// As an event's `detail` says it.
+    pub const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
+    /// The reason, and the port where there was one. `None`: no reason of this version.
+    pub fn read(self) -> Option<(Reason, Option<(Protocol, u16)>)> {
+        let protocol = if self.0 >> 16 & 1 == 1 { Protocol::Udp } else { Protocol::Tcp };
+        let port = (self.0 >> 17 & 1 == 1).then_some((protocol, self.0 as u16));
+        Some((*Reason::ALL.get(self.0 as usize >> 24 & 0x7f)?, port))
     }
 
     /// Where in its table the record lies.
     #[inline(always)]
     pub const fn index(self) -> u32 {
-        let reason = (self.0 >> 32) as u32 & 0xff;
-        let protocol = (self.0 >> 16) as u32 & 1;
-        (self.0 as u32 ^ reason << 7 ^ protocol << 11) & (DROP_ENTRIES - 1)
+        let reason = self.0 >> 24 & 0x7f;
+        let protocol = self.0 >> 16 & 1;
+        (self.0 & 0xffff ^ reason << 7 ^ protocol << 11) & (DROP_ENTRIES - 1)
     }
 }
 
@@ -51,7 +66,7 @@ impl DropRecord {
         } else if self.count > 1 {
             self.count -= 1;
         } else {
-            *self = Self { key: key.0, count: 1, source };
+            *self = Self { key: key.0, padding: 0, count: 1, source };
         }
     }
 
@@ -60,14 +75,18 @@ impl DropRecord {
         if self.key == 0 {
             return None;
         }
-        let protocol = if self.key >> 16 & 1 == 1 { Protocol::Udp } else { Protocol::Tcp };
-        Some(DropCount {
-            reason: *Reason::ALL.get((self.key >> 32) as usize & 0xff)?,
-            port: if self.key >> 24 & 1 == 1 { Some((protocol, self.key as u16)) } else { None },
-            packets: self.count,
-            last_source: self.source,
-        })
+        let (reason, port) = DropKey(self.key).read()?;
+        Some(DropCount { reason, port, packets: self.count, last_source: self.source })
     }
+}
+
+/// Signals a dropped packet, unless there have been too many of late. `source` is unspecified where it is not known.
+// A function of its own in the kernel too: the event would not fit into its caller's stack frame.
+#[inline(never)]
+pub fn report<T: Tables>(tables: &T, source: &Address, key: DropKey) {
+    let mut event = Event::new(EventKind::Dropped, *source, 0, tables.now());
+    event.detail = key.0;
+    tables.report_in_passing(&event);
 }
 
 /// Packets to one port that were dropped for one reason.
@@ -86,7 +105,7 @@ const _: () = assert!(size_of::<DropRecord>() == 32);
 mod tests {
     use super::*;
 
-    const FREE: DropRecord = DropRecord { key: 0, count: 0, source: Address::UNSPECIFIED };
+    const FREE: DropRecord = DropRecord { key: 0, padding: 0, count: 0, source: Address::UNSPECIFIED };
 
     #[test]
     fn a_record_tells_what_it_counted() {

@@ -20,6 +20,8 @@ pub enum EventKind {
     GrantRefused = 5,
     /// A source is held for scanning, until `deadline`; `door` is 0.
     SourceHeld = 6,
+    /// A packet was dropped; `detail` is its [`DropKey`](crate::drops::DropKey), `door` is 0.
+    Dropped = 7,
 }
 
 impl EventKind {
@@ -31,6 +33,7 @@ impl EventKind {
             4 => Some(Self::Close),
             5 => Some(Self::GrantRefused),
             6 => Some(Self::SourceHeld),
+            7 => Some(Self::Dropped),
             _ => None,
         }
     }

@@ -26,6 +26,8 @@ pub mod interface;
 #[cfg(feature = "controller")]
 pub mod journal;
 #[cfg(feature = "controller")]
+pub mod logging;
+#[cfg(feature = "controller")]
 pub mod metrics;
 #[cfg(feature = "controller")]
 pub mod namespace;

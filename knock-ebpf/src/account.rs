@@ -1,15 +1,17 @@
 //! Counts what happened to each packet.
 
 use knock_common::address::Address;
-use knock_common::drops::DropKey;
+use knock_common::drops::{self, DropKey};
 use knock_common::judge::Judgement;
 use knock_common::packet::{Content, NoPacket, Packet};
 use knock_common::reason::{REASON_SLOTS, Reason, Verdict};
+use knock_common::rules::RuleOption;
+use knock_common::tables::Tables;
 
 use crate::maps::{COUNTERS, DROPS, PROTOCOLS};
 
 #[inline(always)]
-pub fn count(parsed: Result<&Packet, NoPacket>, judgement: &Judgement) {
+pub fn count<T: Tables>(tables: &T, parsed: Result<&Packet, NoPacket>, judgement: &Judgement) {
     count_reason(judgement.reason());
     if let Ok(packet) = parsed
         && let Content::Other(protocol) = packet.content()
@@ -17,7 +19,7 @@ pub fn count(parsed: Result<&Packet, NoPacket>, judgement: &Judgement) {
         count_protocol(protocol);
     }
     if matches!(judgement.decided.verdict(), Verdict::Drop) {
-        count_drop(parsed, judgement);
+        count_drop(tables, parsed, judgement);
     }
 }
 
@@ -43,7 +45,7 @@ fn count_protocol(number: u8) {
 }
 
 #[inline(always)]
-fn count_drop(parsed: Result<&Packet, NoPacket>, judgement: &Judgement) {
+fn count_drop<T: Tables>(tables: &T, parsed: Result<&Packet, NoPacket>, judgement: &Judgement) {
     let (source, port) = match parsed {
         Ok(packet) => match packet.content() {
             Content::Segment(segment) => (packet.source, Some((segment.protocol, segment.destination_port))),
@@ -55,5 +57,8 @@ fn count_drop(parsed: Result<&Packet, NoPacket>, judgement: &Judgement) {
     if let Some(record) = DROPS.get_ptr_mut(key.index()) {
         // SAFETY: the value is this CPU's own, and the program is not interrupted by itself.
         unsafe { &mut *record }.count(key, source);
+    }
+    if tables.rules().has(RuleOption::Drops) {
+        drops::report(tables, &source, key);
     }
 }

@@ -74,7 +74,7 @@ fn filter<F: PacketFrame<XdpContext>>(context: &XdpContext) -> u32 {
         _ => Err(NoPacket::Malformed(packet.destination)),
     };
     let judgement = judge(&tables, parsed);
-    account::count(parsed, &judgement);
+    account::count(&tables, parsed, &judgement);
     #[cfg(feature = "trace")]
     trace::log(context, parsed, &judgement);
     let action = match judgement.reason().verdict() {

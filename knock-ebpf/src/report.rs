@@ -12,6 +12,9 @@ use crate::maps::{BUDGET, COMPLETIONS, EVENTS, OPENINGS, SERIALS};
 /// Events that need not be kept which one CPU sends in a second.
 const EVENTS_IN_PASSING_PER_SECOND: u32 = 64;
 
+/// Dropped packets of which one CPU tells in a second: they take nothing of what others may send.
+const DROPS_PER_SECOND: u32 = 16;
+
 /// Probes that one CPU holds up in a second: a twentieth of its time.
 const PROBES_PER_SECOND: u32 = 50_000;
 
@@ -21,6 +24,7 @@ pub struct Budget {
     events: Allowance,
     fragments: Allowance,
     probes: Allowance,
+    drops: Allowance,
     /// Events left out since the maps were made.
     suppressed: u64,
 }
@@ -98,7 +102,12 @@ pub fn signal_in_passing(context: &impl EbpfContext, event: &Event) {
         return;
     };
     let second = Boottime::from_nanoseconds(event.time).seconds();
-    if budget.events.take(second, EVENTS_IN_PASSING_PER_SECOND) {
+    let is_taken = if event.kind == EventKind::Dropped as u32 {
+        budget.drops.take(second, DROPS_PER_SECOND)
+    } else {
+        budget.events.take(second, EVENTS_IN_PASSING_PER_SECOND)
+    };
+    if is_taken {
         EVENTS.output(context, event, 0);
     } else {
         budget.suppressed = budget.suppressed.wrapping_add(1);

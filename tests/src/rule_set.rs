@@ -31,6 +31,7 @@ pub fn rule_set(rules: &model::Rules) -> RuleSet {
         enforce: rules.enforce,
         cut: rules.established == model::Established::Cut,
         stages: false,
+        drops: false,
         flow_established: Duration::from_millis(lives.established_ms),
         flow_closing: Duration::from_millis(lives.closing_ms),
         flow_udp: Duration::from_millis(lives.udp_ms),

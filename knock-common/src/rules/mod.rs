@@ -19,7 +19,7 @@ use crate::hash::HashKey;
 use crate::time::Boottime;
 
 /// Changes whenever the layout of a map or the meaning of its values does.
-pub const LAYOUT_VERSION: u32 = 4;
+pub const LAYOUT_VERSION: u32 = 5;
 
 /// One of the two sets of rules: 0 or 1.
 pub type Slot = u32;
@@ -123,6 +123,8 @@ pub enum RuleOption {
     Scanners = 1024,
     /// Those that are held are kept from public ports too.
     HoldFromPublic = 2048,
+    /// Events for a sample of what is dropped.
+    Drops = 4096,
 }
 
 impl Rules {

@@ -29,7 +29,7 @@ pub fn run(arguments: EventsArguments) -> Result<ExitCode> {
 }
 
 /// Time, event and what it is about; then whatever else is known.
-fn in_words(line: &str) -> String {
+pub(super) fn in_words(line: &str) -> String {
     let Ok(Value::Object(mut event)) = serde_json::from_str(line) else {
         return line.to_owned();
     };

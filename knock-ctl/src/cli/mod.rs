@@ -18,15 +18,15 @@ mod reload;
 mod replay;
 mod revoke;
 mod status;
+mod top;
 mod why;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use env_logger::Env;
 
 use crate::client::ClientCommand;
-use crate::failure;
+use crate::{failure, logging};
 
 const DEFAULT_CONFIG: &str = "/etc/knock/knock.toml";
 
@@ -52,6 +52,7 @@ enum Command {
     Revoke(revoke::RevokeArguments),
     Drops(drops::DropsArguments),
     Events(events::EventsArguments),
+    Top(top::TopArguments),
     Import(import::ImportArguments),
     Generate(generate::GenerateArguments),
     #[command(flatten)]
@@ -74,6 +75,7 @@ impl Command {
             Self::Revoke(arguments) => revoke::run(&arguments),
             Self::Drops(arguments) => drops::run(&arguments),
             Self::Events(arguments) => events::run(arguments),
+            Self::Top(arguments) => top::run(&arguments),
             Self::Import(arguments) => import::run(&arguments),
             Self::Generate(arguments) => generate::run(&arguments),
             Self::Client(command) => command.run(),
@@ -86,7 +88,7 @@ impl Command {
 /// Does what the command line says. Exit status: 0 done, 1 it failed, 2 the call was wrong; that of `status` tells more.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
-    env_logger::Builder::from_env(Env::default().default_filter_or("info")).format_target(false).init();
+    logging::begin();
     cli.command.run().unwrap_or_else(|error| failure::report(&error))
 }
 

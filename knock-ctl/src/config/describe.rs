@@ -14,7 +14,7 @@ use super::filter::{Established, Filter, Interface, Mode};
 use super::flags::format_flags;
 use super::sequence::Sequence;
 use super::strength::{self, BLIND, Guessing, Strength};
-use super::{Config, DoorCommands};
+use super::{Config, DoorCommands, Log};
 use crate::rules::{Policy, ScannersRule};
 
 /// Several lines, the last one ended too. `memory_bytes` is what the limits cost in kernel memory.
@@ -78,10 +78,22 @@ fn describe_filter(config: &Config) -> Vec<String> {
     }
     lines.extend(config.scanners.as_ref().map(describe_scanners));
     lines.extend(config.metrics.map(|listen| format!("Metrics: at http://{listen}/metrics.")));
+    lines.extend(describe_log(&config.log));
     if !filter.strict {
         lines.push("Not strict: only a wrong port that belongs to some door resets an attempt.".to_owned());
     }
     lines
+}
+
+/// Where the log goes besides the controller's standard error, and what is in it besides what doors do.
+fn describe_log(log: &Log) -> Option<String> {
+    let Log { stages, drops, syslog, file } = log;
+    let syslog = syslog.then(|| "to syslog".to_owned());
+    let file = file.as_ref().map(|path| format!("to {}", path.display()));
+    let stages = stages.then(|| "each step of an attempt".to_owned());
+    let drops = drops.then(|| "a sample of what is dropped".to_owned());
+    let parts: Vec<String> = [syslog, file, stages, drops].into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| format!("Logged too: {}.", parts.join(", ")))
 }
 
 /// What is neither public nor granted and passes all the same where everything is closed.

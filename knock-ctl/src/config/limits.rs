@@ -1,11 +1,12 @@
 //! `[limits]`, `[timeouts]` and `[log]`.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::report::Report;
+use super::report::{Fault, Report};
 use super::scalar::{self, DAY, SECOND};
 use super::section::{Kind, Section};
-use super::tree::Table;
+use super::tree::{Node, Table};
 
 /// How many of each there can be at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +53,11 @@ impl Default for Timeouts {
 pub struct Log {
     /// Each step of an attempt too.
     pub stages: bool,
+    /// A sample of what is dropped.
+    pub drops: bool,
+    pub syslog: bool,
+    /// An absolute path.
+    pub file: Option<PathBuf>,
 }
 
 pub(super) fn read_limits(table: &Table, report: &mut Report) -> Limits {
@@ -89,6 +95,28 @@ pub(super) fn read_timeouts(table: &Table, report: &mut Report) -> Timeouts {
 pub(super) fn read_log(table: &Table, report: &mut Report) -> Log {
     let mut section = Section::new(Kind::Log, "in [log]", table);
     let stages = section.read("stages", report, scalar::boolean);
+    let drops = section.read("drops", report, scalar::boolean);
+    let syslog = section.read("syslog", report, scalar::boolean);
+    let file = section.read("file", report, log_file);
     section.finish(report);
-    Log { stages: stages.unwrap_or(false) }
+    Log {
+        stages: stages.unwrap_or(false),
+        drops: drops.unwrap_or(false),
+        syslog: syslog.unwrap_or(false),
+        file,
+    }
+}
+
+/// The controller keeps no directory that it could begin at.
+fn log_file(node: &Node) -> Result<PathBuf, Fault> {
+    const EXAMPLE: &str = "\"/var/log/knock.log\"";
+    let text = scalar::text(node, "a path in quotes", EXAMPLE)?;
+    let path = Path::new(text);
+    if !path.is_absolute() || text.ends_with('/') || text.contains(char::is_control) {
+        return Err(node.fault(
+            format!("{text:?} is not the whole path of a file"),
+            format!("write one as in {EXAMPLE}"),
+        ));
+    }
+    Ok(path.to_owned())
 }

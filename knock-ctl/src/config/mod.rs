@@ -33,7 +33,6 @@ pub mod sequence;
 mod source;
 mod strength;
 mod tree;
-mod unavailable;
 mod warn;
 
 #[cfg(test)]
@@ -57,15 +56,12 @@ pub use warn::warn_listeners;
 
 #[cfg(feature = "controller")]
 pub(crate) use conflict::{Conflict, Knocks, conflict};
-pub(crate) use section::Kind;
 #[cfg(feature = "controller")]
 pub(crate) use section::nearest;
-#[cfg(feature = "controller")]
-pub(crate) use unavailable::is_available;
 
 use draft::Draft;
 use report::Report;
-use section::Section;
+use section::{Kind, Section};
 use source::{Location, Place, SourceId, Sources};
 use tree::Table;
 

@@ -3,11 +3,10 @@
 use super::hosts;
 use super::report::{Fault, Located, Report};
 use super::tree::{Entry, Node, Table, Value};
-use super::unavailable;
 
 /// Which kind of section it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(super) enum Kind {
     File,
     Filter,
     Trusted,
@@ -41,10 +40,6 @@ impl<'a> Section<'a> {
 
     pub(super) fn with_fallback(self, fallback: &'a Table) -> Self {
         Self { fallback, ..self }
-    }
-
-    pub(super) fn kind(&self) -> Kind {
-        self.kind
     }
 
     /// Without making the key known.
@@ -115,22 +110,20 @@ impl<'a> Section<'a> {
         self.entry(key).and_then(|entry| entry_table(entry, key, report)).unwrap_or(Table::EMPTY)
     }
 
-    /// Reports keys that nobody asked for, and those that this version cannot honour. Returns the keys that were
+    /// Reports keys that nobody asked for. Returns the keys that were
     /// probably meant, so that they need not be called missing too.
-    pub(super) fn finish(mut self, report: &mut Report) -> Vec<&'static str> {
-        let available = self.asked.len();
-        unavailable::refuse(&mut self, report);
+    pub(super) fn finish(self, report: &mut Report) -> Vec<&'static str> {
         let unknown = self.own.entries.iter().filter(|entry| !self.asked.contains(&entry.key.as_str()));
         unknown
             .filter_map(|entry| {
                 let meant = nearest(&entry.key, self.asked.iter().copied());
-                report.error(self.unknown(entry, meant, &self.asked[..available]));
+                report.error(self.unknown(entry, meant));
                 meant
             })
             .collect()
     }
 
-    fn unknown(&self, entry: &Entry, meant: Option<&str>, available: &[&str]) -> Fault {
+    fn unknown(&self, entry: &Entry, meant: Option<&str>) -> Fault {
         let is_section = matches!(entry.node.value, Value::Table(_));
         let message = match self.kind {
             Kind::File | Kind::HostsFile if is_section => format!("unknown section {:?}", entry.key),
@@ -144,7 +137,7 @@ impl<'a> Section<'a> {
             (Kind::Host, None) if is_section => {
                 "put a name with dots in quotes, as in [hosts.\"example.net\"]".to_owned()
             }
-            _ => format!("known here: {}", available.join(", ")),
+            _ => format!("known here: {}", self.asked.join(", ")),
         };
         Fault::new(entry.place, message, help)
     }

@@ -17,6 +17,7 @@ use super::watch::Watch;
 use crate::clock::boottime;
 use crate::commands::CommandKind;
 use crate::config::OpenFor;
+use crate::logging::DOORS;
 
 impl Doors {
     pub(super) fn needs_approval(&self, door: DoorId) -> bool {
@@ -28,7 +29,7 @@ impl Doors {
     pub(super) fn ask(&mut self, source: Address, door: DoorId, time: Boottime, now: Boottime) {
         let name = self.name(door);
         if is_stale(time, now) {
-            log::warn!("{source}: {name}: the sequence was completed while no controller ran; missed");
+            log::warn!(target: DOORS, "{source}: {name}: the sequence was completed while no controller ran; missed");
             return self.note_missed(source, &name);
         }
         let rule = self.config.get(&door);
@@ -49,7 +50,7 @@ impl Doors {
         if approved && self.needs_approval(door) {
             self.approved.push((source, door));
         } else {
-            log::warn!("{source}: {name}: the sequence is complete, but not approved");
+            log::warn!(target: DOORS, "{source}: {name}: the sequence is complete, but not approved");
             self.notices.push(Notice::of("grant_refused", address, name).reason("not approved"));
         }
     }
@@ -87,7 +88,7 @@ impl Watch {
     /// The sequence is complete, and there is no room for the grant.
     pub(super) fn refuse_grant(&self, source: Address, door: DoorId, reason: &str) {
         let name = self.doors.name(door);
-        log::warn!("{source}: {name}: the sequence is complete, but the grant is refused: {reason}");
+        log::warn!(target: DOORS, "{source}: {name}: the sequence is complete, but the grant is refused: {reason}");
         self.tell(Notice::of("grant_refused", source.to_ip(), &name).reason(reason));
     }
 }

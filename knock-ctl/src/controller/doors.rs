@@ -11,6 +11,7 @@ use crate::clock::boottime;
 use crate::commands::{CommandKind, CommandOutcome, CommandRequest, CommandResult, CommandRunner};
 use crate::config::{Config, Door};
 use crate::journal::{Journal, JournalError, OpenDoor as JournalledDoor, Opening, Record, StopDue};
+use crate::logging::DOORS;
 use crate::metrics::{CommandEnd, Counts};
 use crate::rules::door_ids;
 
@@ -151,6 +152,7 @@ impl Doors {
         let (source, name) = (opening.address, &opening.door);
         if is_stale(Boottime::from_nanoseconds(opening.opened_at), boottime()) {
             log::warn!(
+                target: DOORS,
                 "{source}: {name}: opened as the controller ended; missed, its start command is not run"
             );
             self.note_missed(source, name);
@@ -196,6 +198,7 @@ impl Doors {
         }
         if is_stale(time, now) {
             log::warn!(
+                target: DOORS,
                 "{source}: {name}: opened while no controller ran; missed, its start command is not run"
             );
             self.note_missed(source, &name);
@@ -244,7 +247,7 @@ impl Doors {
         deadline: Option<Deadline>,
     ) {
         let name = self.name(door);
-        log::info!("{source}: {name}: OPEN SESAME");
+        log::info!(target: DOORS, "{source}: {name}: OPEN SESAME");
         self.notices.push(Notice::of("open", source.to_ip(), &name));
         let Some(rule) = self.config.get(&door).cloned() else {
             return;
@@ -292,7 +295,7 @@ impl Doors {
 
     pub(super) fn refreshed(&mut self, source: Address, door: DoorId, deadline: Deadline) {
         let name = self.name(door);
-        log::info!("{source}: {name}: open for longer");
+        log::info!(target: DOORS, "{source}: {name}: open for longer");
         self.notices.push(Notice::of("refresh", source.to_ip(), &name));
         self.note_grant(source, door, deadline, None);
         self.extend(source, door, deadline);
@@ -344,7 +347,7 @@ impl Doors {
             return;
         };
         let name = self.name(door);
-        log::info!("{source}: {name}: closed");
+        log::info!(target: DOORS, "{source}: {name}: closed");
         self.notices.push(Notice::of(event, source.to_ip(), &name));
         let Some(opening) = open.opening else {
             return;
@@ -376,12 +379,12 @@ impl Doors {
         let line = request.command.for_address(address).to_string();
         match self.runner.submit(request) {
             Ok(()) => {
-                log::info!("{door}: running command: {line}");
+                log::info!(target: DOORS, "{door}: running command: {line}");
                 self.notices.push(Notice::of("command", address, &door).kind(kind_name(kind)));
                 true
             }
             Err(refused) => {
-                log::error!("{refused}");
+                log::error!(target: DOORS, "{refused}");
                 self.counts.command_ended(&door, kind_name(kind), CommandEnd::Refused);
                 self.notices.push(
                     Notice::of("command_failed", address, &door)
@@ -412,7 +415,7 @@ impl Doors {
                 CommandResult::TimedOut => "it took too long and was ended".to_owned(),
                 CommandResult::Failed(error) => format!("{error}"),
             };
-            log::warn!("{address}: {door}: {} command: {reason}", kind_name(kind));
+            log::warn!(target: DOORS, "{address}: {door}: {} command: {reason}", kind_name(kind));
             self.notices
                 .push(Notice::of("command_failed", address, &door).kind(kind_name(kind)).reason(reason));
         }
@@ -440,7 +443,7 @@ impl Doors {
 }
 
 fn log_journal_error(error: &JournalError) {
-    log::error!("{error}; should the controller die now, a stop command may be lost or run twice");
+    log::error!(target: DOORS, "{error}; should the controller die now, a stop command may be lost or run twice");
 }
 
 fn has_stop(door: &Door, source: Address) -> bool {

@@ -7,6 +7,7 @@ pub(crate) mod completions;
 mod connections;
 mod door_commands;
 mod doors;
+mod dropped;
 mod following;
 mod in_force;
 mod interface_changes;
@@ -35,6 +36,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::config::{self, ConfigErrors, Loaded, Mode};
+use crate::logging::{self, Outputs};
 use crate::runtime::RuntimeDirectory;
 
 pub use notice::Notice;
@@ -88,6 +90,7 @@ pub fn run(options: Options) -> Result<ExitCode> {
     bring_up::require_privilege()?;
     kernel::require_kernel()?;
     let names = interfaces::named(&options, &loaded.config.filter)?;
+    logging::write_to(Outputs::open(&loaded.config.log)?);
     let attached = bring_up::bring_up(loaded, &names, &options)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

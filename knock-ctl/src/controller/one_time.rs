@@ -15,6 +15,7 @@ use super::watch::{Watch, beside_journal};
 use crate::config::{Config, DoorSequence, OneTimeFile};
 use crate::datapath::Maps;
 use crate::journal::{Preloaded, PreloadedDoor};
+use crate::logging::DOORS;
 use crate::namespace::NetworkNamespace;
 use crate::rules::RuleSet;
 
@@ -106,7 +107,7 @@ fn take_used(config: &mut Config, used: &BTreeSet<SequenceId>) -> Vec<(String, u
 fn mark(path: &Path, door: &str, used: &BTreeSet<SequenceId>) {
     if let Err(error) = OneTimeFile::mark(path, door, used) {
         // The tables still know, and the journal.
-        log::error!("{door}: cannot mark a used one-time sequence: {}: {error}", path.display());
+        log::error!(target: DOORS, "{door}: cannot mark a used one-time sequence: {}: {error}", path.display());
     }
 }
 
@@ -124,10 +125,10 @@ impl Watch {
                 mark(&file.path, door, &used);
             }
             if *left == 0 {
-                log::warn!("{door}: the last one-time sequence is used; the door is shut");
+                log::warn!(target: DOORS, "{door}: the last one-time sequence is used; the door is shut");
                 self.tell(Notice::new("one_time_exhausted").door(door));
             } else {
-                log::info!("{door}: one-time sequence used, {left} left");
+                log::info!(target: DOORS, "{door}: one-time sequence used, {left} left");
                 self.tell(Notice::new("one_time_used").door(door).count(*left as u64));
             }
         }

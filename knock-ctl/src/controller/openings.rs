@@ -13,6 +13,7 @@ use super::completions;
 use super::notice::Notice;
 use super::watch::{RECONCILE_EVERY, Watch};
 use crate::clock::boottime;
+use crate::logging::DOORS;
 
 /// A grant older than this was opened under an earlier controller.
 const FRESH_SECONDS: u32 = 10;
@@ -21,7 +22,7 @@ impl Watch {
     pub(super) fn read_completions(&mut self) -> Result<()> {
         let batch = completions::read(&self.maps, &self.position)?;
         if batch.lost > 0 {
-            log::warn!("{} completions were overwritten before they were read", batch.lost);
+            log::warn!(target: DOORS, "{} completions were overwritten before they were read", batch.lost);
             self.tell(Notice::new("lost").count(batch.lost));
             self.looks = self.looks.next_multiple_of(RECONCILE_EVERY);
         }
@@ -61,7 +62,7 @@ impl Watch {
                 };
                 self.refuse_grant(source, door, reason);
             }
-            Some(EventKind::Stage | EventKind::SourceHeld) | None => {}
+            Some(EventKind::Stage | EventKind::SourceHeld | EventKind::Dropped) | None => {}
         }
         Ok(())
     }

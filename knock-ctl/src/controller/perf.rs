@@ -18,7 +18,8 @@ const WAITING: usize = 1024;
 /// What a perf buffer said.
 #[derive(Debug)]
 pub(super) enum Signal {
-    /// What is told in passing, and kept nowhere: a step of an attempt, a source that is held.
+    /// What is told in passing, and kept nowhere: a step of an attempt, a source that is held, a dropped
+    /// packet.
     InPassing(Event),
     /// There are completions to be read.
     Completions,

@@ -16,6 +16,7 @@ use super::{changes, connections, interfaces, lockout, service_manager};
 use crate::clock::boottime;
 use crate::config::ConfigErrors;
 use crate::datapath::Unconfirmed;
+use crate::logging::{self, Outputs};
 
 /// Why the configuration is not taken. Nothing is changed then.
 enum Refusal {
@@ -34,6 +35,8 @@ impl Watch {
     /// Answers a request.
     pub(super) fn reload(&mut self, options: &ReloadOptions) -> Reply {
         if !options.dry_run {
+            // Also where the files are bad: whoever rotates logs asks no more than this.
+            logging::reopen();
             service_manager::reloading();
         }
         let taken = self.take_anew(options);
@@ -111,13 +114,16 @@ impl Watch {
         };
         let locked_out = change.locked_out()?;
         if options.dry_run {
+            Outputs::check(&prepared.config.log)?;
             warnings.extend(lockout::reason(&locked_out));
             return Ok(Report { lines, warnings });
         }
         if !options.yes {
             lockout::refuse(&locked_out)?;
         }
+        let outputs = Outputs::open(&prepared.config.log)?;
         self.put_into_force(prepared, interfaces, options.confirm)?;
+        logging::write_to(outputs);
         self.metrics.serve(listen)?;
         if let Some(wait) = options.confirm {
             lines.push(format!("undone in {}, unless `knock-ctl confirm` keeps it", in_seconds(wait)));

@@ -18,6 +18,7 @@ use crate::clock::boottime;
 use crate::config::duration::format_duration;
 use crate::datapath::{Maps, Unconfirmed, detach};
 use crate::interface::InterfaceName;
+use crate::logging::{self, Outputs};
 use crate::runtime::{ChangeRecord, Position, RunState, RuntimeDirectory};
 use crate::sockets;
 
@@ -143,6 +144,10 @@ impl Watch {
                 log::error!("{REASON}; the rules before hold again, and the files still say otherwise");
                 self.in_force = *in_force;
                 self.following.begin_anew();
+                match Outputs::open(&self.in_force.config.log) {
+                    Ok(outputs) => logging::write_to(outputs),
+                    Err(error) => log::error!("{error}"),
+                }
                 if let Err(error) = self.serve_metrics() {
                     log::error!("{error:#}");
                 }

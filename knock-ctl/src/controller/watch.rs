@@ -24,12 +24,13 @@ use super::perf::{self, Signal};
 use super::protocols::SeenProtocols;
 use super::service_manager::{self, Watchdog};
 use super::waiting::{Change, in_seconds};
-use super::{Options, socket, trace};
+use super::{Options, dropped, socket, trace};
 use crate::clock::boottime;
 use crate::commands::CommandRunner;
 use crate::datapath::{Maps, Pins, Program, Variant};
 use crate::interface::ChangeWatch;
 use crate::journal::Journal;
+use crate::logging::{self, DOORS, IN_PASSING};
 use crate::namespace::NetworkNamespace;
 use crate::runtime::{Position, RuntimeDirectory};
 use crate::sockets;
@@ -247,6 +248,7 @@ impl Watch {
             self.follow_addresses()?;
         }
         self.looks += 1;
+        logging::tell_left_out();
         self.metrics
             .counts
             .expect_interfaces(self.in_force.interfaces.keys().map(ToString::to_string).collect());
@@ -277,6 +279,7 @@ impl Watch {
             Signal::Completions => self.read_completions(),
             Signal::Lost(count) => {
                 log::warn!(
+                    target: DOORS,
                     "{count} signals of the kernel program were lost; completions among them are still found"
                 );
                 self.tell(Notice::new("lost").count(count));
@@ -290,12 +293,17 @@ impl Watch {
             Some(EventKind::Stage) => {
                 let door = self.in_force.one_time.get(&event.door).unwrap_or(&event.door);
                 let (name, stage) = (self.doors.name(*door), steps_taken(event.detail));
-                log::info!("{}: {name}: Stage {stage}", event.source);
+                log::info!(target: IN_PASSING, "{}: {name}: Stage {stage}", event.source);
                 self.tell(Notice::of("stage", event.source.to_ip(), &name).stage(stage));
             }
             Some(EventKind::SourceHeld) => {
-                log::info!("{}: held for scanning", event.source);
+                log::info!(target: IN_PASSING, "{}: held for scanning", event.source);
                 self.tell(Notice::new("source_held").address(event.source.to_ip()));
+            }
+            Some(EventKind::Dropped) => {
+                if let Some(line) = dropped::line(event, self.in_force.config.filter.enforce) {
+                    log::info!(target: IN_PASSING, "{line}");
+                }
             }
             _ => {}
         }

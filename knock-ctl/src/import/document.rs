@@ -13,7 +13,6 @@ pub(super) struct Document {
     text: String,
     origins: Vec<Option<Position>>,
     origin: Option<Position>,
-    is_off: bool,
 }
 
 impl Document {
@@ -35,23 +34,16 @@ impl Document {
         self.origin = origin;
     }
 
-    /// Sections and settings from now on are switched off.
-    pub(super) fn switch_off(&mut self, is_off: bool) {
-        self.is_off = is_off;
-    }
-
     pub(super) fn blank(&mut self) {
         self.line("");
     }
 
     pub(super) fn section(&mut self, name: &str) {
-        let off = self.off();
-        self.line(&format!("{off}[{name}]"));
+        self.line(&format!("[{name}]"));
     }
 
     pub(super) fn setting(&mut self, key: &str, value: impl Into<Value>) {
-        let off = self.off();
-        self.line(&format!("{off}{key} = {}", value.into()));
+        self.line(&format!("{key} = {}", value.into()));
     }
 
     /// A setting that is switched off.
@@ -76,10 +68,6 @@ impl Document {
     /// A command for a shell, never broken.
     pub(super) fn command(&mut self, command: &str) {
         self.line(&format!("#     {command}"));
-    }
-
-    fn off(&self) -> &'static str {
-        if self.is_off { "#" } else { "" }
     }
 
     fn line(&mut self, line: &str) {

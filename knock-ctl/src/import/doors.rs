@@ -11,7 +11,7 @@ use super::offer::{self, Offer};
 use super::options::absolute;
 use super::timeouts::{CMD_TIMEOUT, SEQ_TIMEOUT};
 use crate::config::flags::format_flags;
-use crate::config::{Conflict, DoorName, Kind, Knocks, conflict, is_available};
+use crate::config::{Conflict, DoorName, Knocks, conflict};
 
 pub(super) fn write_defaults(document: &mut Document) {
     document.blank();
@@ -26,23 +26,7 @@ pub(super) fn write(doors: &[KnockdDoor], names: &[DoorName], document: &mut Doc
     for ((door, name), offer) in doors.iter().zip(names).zip(&offers) {
         document.blank();
         document.set_origin(Some(door.place));
-        let is_off = matches!(door.secret.value, Secret::OneTime(_))
-            && !is_available(Kind::Door, "one_time_sequences");
-        if is_off {
-            notes.warn(
-                door.secret.place,
-                format!(
-                    "this version of knock-ctl has no one-time sequences, so door {:?} is commented out",
-                    name.as_str()
-                ),
-                "give it a sequence, and take the \"#\" away from its lines",
-            );
-            document
-                .comment("Not in this version of knock-ctl: one-time sequences. Give this door a sequence.");
-        }
-        document.switch_off(is_off);
         write_door(door, name, offer.as_ref(), document, notes);
-        document.switch_off(false);
     }
     document.set_origin(None);
 }

@@ -2,13 +2,10 @@
 
 use std::path::Path;
 
-use toml::Value;
-
 use super::document::Document;
 use super::knockd::Options;
 use super::notes::Notes;
 use crate::config::diagnostic::Position;
-use crate::config::{Kind, is_available};
 
 /// knockd's, where neither its file nor its command line names one.
 const DEFAULT_INTERFACE: &str = "eth0";
@@ -61,32 +58,12 @@ pub(super) fn write_log(options: &Options, document: &mut Document, notes: &mut 
     document.setting("stages", true);
     if let Some(file) = file {
         let path = absolute(&file.value, file.place, "logfile", notes);
-        write_log_setting("file", path.into(), file.place, document, notes);
+        document.set_origin(Some(file.place));
+        document.setting("file", path);
     }
     if let Some(place) = options.syslog {
-        write_log_setting("syslog", true.into(), place, document, notes);
-    }
-}
-
-/// Written as an offer where this version can't have it.
-fn write_log_setting(
-    key: &'static str,
-    value: Value,
-    place: Position,
-    document: &mut Document,
-    notes: &mut Notes,
-) {
-    document.set_origin(Some(place));
-    if is_available(Kind::Log, key) {
-        document.setting(key, value);
-    } else {
-        notes.warn(
-            place,
-            format!("this version of knock-ctl has no \"{key}\" in [log], so it is commented out"),
-            "the controller logs to its standard error; let the service manager keep that",
-        );
-        document.comment("Not in this version of knock-ctl; the controller logs to its standard error.");
-        document.offer(key, value);
+        document.set_origin(Some(place));
+        document.setting("syslog", true);
     }
     document.set_origin(None);
 }

@@ -36,8 +36,9 @@ pub enum Effect {
 pub fn effects(events: &[Event], name: impl Fn(DoorId) -> String) -> Vec<Effect> {
     let kinds = events.iter().map(|event| EventKind::from_number(event.kind));
     // The last step says no more than what it leads to.
-    let completes =
-        kinds.clone().any(|kind| !matches!(kind, Some(EventKind::Stage | EventKind::SourceHeld) | None));
+    let completes = kinds.clone().any(|kind| {
+        !matches!(kind, Some(EventKind::Stage | EventKind::SourceHeld | EventKind::Dropped) | None)
+    });
     let effect = |(event, kind): (&Event, Option<EventKind>)| {
         let door = name(event.door);
         Some(match kind? {
@@ -48,6 +49,7 @@ pub fn effects(events: &[Event], name: impl Fn(DoorId) -> String) -> Vec<Effect>
             EventKind::Close => Effect::Closed { door },
             EventKind::GrantRefused => Effect::GrantRefused { door },
             EventKind::SourceHeld => Effect::Held,
+            EventKind::Dropped => return None,
         })
     };
     events.iter().zip(kinds).filter_map(effect).collect()

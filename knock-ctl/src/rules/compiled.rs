@@ -126,6 +126,7 @@ fn rules(set: &RuleSet, automaton: &Automaton) -> Rules {
     rules.set(RuleOption::SameHopLimit, set.doors.iter().any(|door| door.same_ttl));
     rules.set(RuleOption::Cut, set.cut);
     rules.set(RuleOption::Stages, set.stages);
+    rules.set(RuleOption::Drops, set.drops);
     rules
 }
 

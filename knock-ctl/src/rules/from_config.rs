@@ -32,6 +32,7 @@ impl RuleSet {
             enforce: filter.enforce,
             cut: filter.established == Established::Cut,
             stages: config.log.stages,
+            drops: config.log.drops,
             flow_established: config.timeouts.tcp_established,
             flow_closing: config.timeouts.tcp_closing,
             flow_udp: config.timeouts.udp,

@@ -45,6 +45,8 @@ pub struct RuleSet {
     pub cut: bool,
     /// Report each step of an attempt.
     pub stages: bool,
+    /// Report a sample of what is dropped.
+    pub drops: bool,
     pub flow_established: Duration,
     pub flow_closing: Duration,
     pub flow_udp: Duration,
@@ -84,6 +86,7 @@ impl Default for RuleSet {
             enforce: true,
             cut: false,
             stages: false,
+            drops: false,
             flow_established: Duration::from_secs(5 * 24 * 60 * 60),
             flow_closing: Duration::from_secs(2 * 60),
             flow_udp: Duration::from_secs(3 * 60),

@@ -24,6 +24,8 @@ mod interfaces;
 mod kills;
 mod last_good;
 mod lockout;
+mod log_floods;
+mod logging;
 mod no_clue;
 mod one_time;
 mod recipe;

@@ -78,7 +78,7 @@ fn minimal() -> Config {
             udp: seconds(180),
             icmp: seconds(30),
         },
-        log: Log { stages: false },
+        log: Log { stages: false, drops: false, syslog: false, file: None },
         scanners: None,
         metrics: None,
     }
@@ -189,6 +189,9 @@ udp = "1m"
 icmp = "5s"
 [log]
 stages = true
+drops = true
+syslog = true
+file = "/var/log/knock.log"
 [scanners]
 ports = 1024
 within = "500ms"
@@ -272,7 +275,7 @@ listen = "[::1]:9762"
             udp: seconds(60),
             icmp: seconds(5),
         },
-        log: Log { stages: true },
+        log: Log { stages: true, drops: true, syslog: true, file: Some("/var/log/knock.log".into()) },
         scanners: Some(ScannersRule {
             ports: 1024,
             within: Duration::from_millis(500),

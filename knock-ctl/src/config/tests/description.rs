@@ -127,6 +127,22 @@ revokes = ["a"]
 }
 
 #[test]
+fn where_the_log_goes_is_told_where_it_is_not_as_ever() {
+    let told = |log: &str| {
+        let text = format!("[log]\n{log}[doors.a]\nsequence = [41207, 5481, 60122]\nopens = [\"22/tcp\"]\n");
+        let description = describe::describe(&accepted(&text).config, 64 << 20);
+        description.lines().find(|line| line.starts_with("Logged")).map(str::to_owned)
+    };
+    assert_eq!(
+        told("stages = true\ndrops = true\nsyslog = true\nfile = \"/var/log/knock.log\"\n").as_deref(),
+        Some(
+            "Logged too: to syslog, to /var/log/knock.log, each step of an attempt, a sample of what is dropped."
+        )
+    );
+    assert_eq!(told(""), None);
+}
+
+#[test]
 fn what_is_closed_without_a_door_is_told_to_the_port() {
     let told = |opens: &str| {
         let text = format!(

@@ -25,7 +25,7 @@ fn unknown_keys_name_the_nearest_known_one() {
         "1: unknown key \"Timeout\" in [doors.ssh]; did you mean \"seq_timeout\"?",
     );
     refused_in("filter", "pubilc = []", "1: unknown key \"pubilc\" in [filter]; did you mean \"public\"?");
-    refused_in("log", "x = 1", "1: unknown key \"x\" in [log]; known here: stages");
+    refused_in("log", "x = 1", "1: unknown key \"x\" in [log]; known here: stages, drops, syslog, file");
     refused("[fliter]\n", &["1:2: unknown section \"fliter\"; did you mean \"filter\"?"]);
     refused(
         "policy = \"pass\"\n",
@@ -264,16 +264,21 @@ fn metrics_need_an_address_with_a_port() {
 }
 
 #[test]
-fn what_this_version_cannot_honour_is_refused_at_its_line() {
-    let no = "not available in this version of knock-ctl";
-    for (section, line, cure) in [
-        ("log", "drops = true", "leave it out or write false"),
-        ("log", "syslog = 1", "leave it out or write false"),
-    ] {
-        let key = line.split(' ').next().unwrap_or_default();
-        refused_in(section, line, &format!("1: this value of \"{key}\" is {no}; {cure}"));
+fn a_log_file_is_named_by_its_whole_path() {
+    for wrong in ["knock.log", "", "/var/log/", "/var/log/knock\\nlog"] {
+        refused_in(
+            "log",
+            &format!("file = \"{wrong}\""),
+            &format!(
+                "8: file: \"{wrong}\" is not the whole path of a file; write one as in \"/var/log/knock.log\""
+            ),
+        );
     }
-    refused_in("log", "file = \"/var/log/knock.log\"", &format!("1: \"file\" is {no}; leave it out"));
+    refused_in(
+        "log",
+        "file = true",
+        "8: file: this must be a path in quotes, not true or false; write \"/var/log/knock.log\"",
+    );
 }
 
 #[test]
@@ -301,7 +306,7 @@ fn a_door_or_key_that_is_there_twice_does_not_hide_other_errors() {
             "4:1: \"opens\" is here twice; keep one of the two, or rename one",
             "5:8: \"ssh\" is here twice; keep one of the two, or rename one",
             "6:1: \"sequence\" is here twice; keep one of the two, or rename one",
-            "8:1: unknown key \"x\" in [log]; known here: stages",
+            "8:1: unknown key \"x\" in [log]; known here: stages, drops, syslog, file",
         ],
     );
 }

@@ -47,8 +47,9 @@ fn a_door_that_opens_and_one_that_closes() {
         assert!(door.commands.stop.is_none() && door.opens.is_nothing() && door.revokes.is_empty());
         assert_eq!(door.commands.time_limit, Duration::from_secs(86_400));
     }
-    let unavailable: Vec<_> = warnings_of(OPEN_CLOSE);
-    assert!(unavailable.iter().all(|warning| warning.contains("in [log]")), "{unavailable:?}");
+    assert!(config.log.syslog);
+    assert_eq!(config.log.file.as_deref(), Some(Path::new("/var/log/knockd.log")));
+    assert_eq!(warnings_of(OPEN_CLOSE), [""; 0]);
 }
 
 #[test]

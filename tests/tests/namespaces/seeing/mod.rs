@@ -2,4 +2,5 @@
 
 mod metrics;
 mod replay;
+mod top;
 mod why;
