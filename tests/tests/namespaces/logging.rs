@@ -194,3 +194,22 @@ fn what_is_dropped_is_told_of_where_that_is_wanted() {
     controller.expect("OPEN SESAME");
     assert_eq!(controller.count("dropped"), before);
 }
+
+#[test]
+fn a_change_that_is_not_confirmed_takes_the_log_back_with_it() {
+    if !privileged() {
+        return;
+    }
+    let site = Site::new("");
+    let (before, changed) = (site.file("before.log"), site.file("changed.log"));
+    site.configure(&with_log(&format!("file = {before:?}")));
+    let mut controller = site.attach(&[]);
+    site.configure(&with_log(&format!("file = {changed:?}")));
+    assert!(site.knock_ctl(&["reload", "--confirm", "1s"]).status.success());
+    controller.expect("the rules before hold again");
+    stock_knock(&site.lab, Machine::Client, &["-d", "5"], Machine::Server.v4(), SSH_SEQUENCE);
+    controller.expect("OPEN SESAME");
+    let opened = |path| fs::read_to_string(path).unwrap().contains("OPEN SESAME");
+    eventually("it is in the file of before", || opened(&before));
+    assert!(!opened(&changed));
+}
