@@ -1,6 +1,8 @@
 //! `cargo xtask test`.
 
+use std::env;
 use std::ffi::OsString;
+use std::thread::available_parallelism;
 
 use anyhow::Result;
 
@@ -11,6 +13,9 @@ use crate::workspace::{cargo, has_program, run};
 /// Tests that can't run here fail instead of being skipped.
 const REQUIRE_PRIVILEGED: &str = "KNOCK_REQUIRE_PRIVILEGED";
 
+/// Tests wait for packets and clocks about as much as they compute: by default one more runs than there are CPUs.
+const TEST_THREADS: &str = "RUST_TEST_THREADS";
+
 /// The kernel program alone is left out: it has no tests of its own, and is no program for this host.
 const PACKAGES: [&str; 3] = ["--workspace", "--exclude", "knock-ebpf"];
 
@@ -19,7 +24,12 @@ pub fn all(arguments: &[OsString]) -> Result<()> {
     setup::everything()?;
     // The tests in namespaces run the program itself, which `cargo test` alone does not build.
     run(cargo().arg("build").args(PACKAGES))?;
-    run(cargo().arg("test").args(PACKAGES).args(arguments).env(REQUIRE_PRIVILEGED, "1"))?;
+    let mut test = cargo();
+    test.arg("test").args(PACKAGES).args(arguments).env(REQUIRE_PRIVILEGED, "1");
+    if env::var_os(TEST_THREADS).is_none() {
+        test.env(TEST_THREADS, (available_parallelism()?.get() + 1).to_string());
+    }
+    run(&mut test)?;
     if arguments.is_empty() {
         if has_program("dpkg-deb") {
             package::build_and_check(Profile::Debug)?;
