@@ -34,6 +34,7 @@ pub struct Scratch {
     pub search: Search<MapWord>,
     /// Nanoseconds of CLOCK_BOOTTIME; 0: not read yet.
     pub now: MapWord,
+    /// When the packet was taken for a probe, in nanoseconds of CLOCK_BOOTTIME; 0: it was not.
     pub probe: MapWord,
 }
 

@@ -19,6 +19,8 @@ const STRANGER: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9));
 const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
 const SEQUENCE: [u16; 3] = [7000, 8000, 9000];
 const SSH: u16 = 22;
+/// From where this machine has asked somebody.
+const ASKING: u16 = 40_053;
 
 /// Runs in a row, and how often that is tried, all programs in turn: the best try is the one that nothing else disturbed.
 const RUNS: u32 = 1_000_000;
@@ -62,6 +64,7 @@ fn filter(doors: u16) -> Result<KernelFilter> {
         kernel.judge(&syn(CLIENT, port).build());
     }
     ensure!(kernel.has_grant(&CLIENT.into()), "the client is let in");
+    kernel.leaving(&Frame::udp(SERVER, STRANGER).ports(ASKING, 53).payload(b"question").build());
     Ok(kernel)
 }
 
@@ -86,6 +89,10 @@ fn packets() -> Vec<(&'static str, Vec<u8>)> {
         ("data to an unlisted port", syn(STRANGER, 60_001).flags(ACK)),
         ("stranger's SYN to a closed port, dropped", syn(STRANGER, SSH)),
         ("data of an accepted connection", syn(CLIENT, SSH).flags(ACK)),
+        (
+            "answer to this machine's datagram",
+            Frame::udp(STRANGER, SERVER).ports(53, ASKING).payload(b"answer"),
+        ),
         ("SYN to a port where nothing listens", syn(STRANGER, 60_001)),
         ("first knock, sent again", syn(STRANGER, SEQUENCE[0])),
     ];
