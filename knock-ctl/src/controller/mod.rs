@@ -5,7 +5,6 @@ mod bring_up;
 mod changes;
 pub(crate) mod completions;
 mod connections;
-mod door_commands;
 mod doors;
 mod dropped;
 mod following;
@@ -114,11 +113,10 @@ pub fn detach_alone(names: &[String]) -> Result<Vec<String>> {
         taken_off.push(interfaces::name_of(index));
     }
     if pins.linked_interfaces().is_empty() {
-        if let Err(error) =
-            Maps::open(&pins).map_err(Into::into).and_then(|maps| one_time::settle_for_good(&maps))
-        {
-            // Then those in the kernel count as used at the next attach.
-            log::warn!("{error:#}");
+        match Maps::open(&pins) {
+            Ok(maps) => one_time::settle_for_good(&maps),
+            // Then all that was in the kernel counts as used at the next attach.
+            Err(error) => log::warn!("{error}"),
         }
         pins.remove()?;
         RuntimeDirectory::of_this_namespace()?.clear();

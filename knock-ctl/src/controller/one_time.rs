@@ -4,7 +4,8 @@
 //! of the machine, knows which may have been used: by the tables, where they are still there, else all of them.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::io::ErrorKind;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use knock_common::rules::SequenceId;
@@ -21,6 +22,9 @@ use crate::rules::RuleSet;
 
 /// Marks what was used, or may have been, in the tables that an earlier controller has left; `None`: they are no more. Returns
 /// whether files have changed.
+///
+/// # Errors
+/// When something can't be marked: it could be used again.
 pub(super) fn settle(maps: Option<&Maps>) -> Result<bool> {
     let path = record_path()?;
     let Some(preloaded) = Preloaded::load(&path)? else {
@@ -36,14 +40,19 @@ pub(super) fn settle(maps: Option<&Maps>) -> Result<bool> {
             Some(used) => sequences.intersection(used).copied().collect(),
             None => sequences.clone(),
         };
-        match OneTimeFile::mark(file, door, &gone) {
-            Ok(0) => continue,
-            Ok(count) if used.is_some() => log::info!("{door}: one-time sequences used meanwhile: {count}"),
-            Ok(count) => log::warn!(
+        let marked = match OneTimeFile::mark(file, door, &gone) {
+            // With its door, which is no more.
+            Err(error) if error.kind() == ErrorKind::NotFound => 0,
+            marked => marked.with_context(|| {
+                format!("{}: cannot mark the one-time sequences of {door} that are used", file.display())
+            })?,
+        };
+        match (marked, &used) {
+            (0, _) => continue,
+            (count, Some(_)) => log::info!("{door}: one-time sequences used meanwhile: {count}"),
+            (count, None) => log::warn!(
                 "{door}: {count} one-time sequences were in the kernel when it lost its tables, and count as used"
             ),
-            // The file may be gone, with its door.
-            Err(error) => log::warn!("{door}: {}: {error}", file.display()),
         }
         changed = true;
     }
@@ -79,10 +88,13 @@ pub(super) fn note_preloaded(maps: &Maps, config: &Config, rules: &RuleSet) -> R
     Ok(preloaded.save(&path)?)
 }
 
-/// The tables are about to go: what was used in them is marked.
-pub(super) fn settle_for_good(maps: &Maps) -> Result<()> {
-    settle(Some(maps))?;
-    Ok(Preloaded::remove(&record_path()?)?)
+/// The tables are about to go: what was used in them is marked. What can't be marked now, the next attach does, for which all
+/// that was in the kernel counts as used.
+pub(super) fn settle_for_good(maps: &Maps) {
+    let settled = settle(Some(maps)).and_then(|_| Ok(Preloaded::remove(&record_path()?)?));
+    if let Err(error) = settled {
+        log::warn!("{error:#}");
+    }
 }
 
 fn record_path() -> Result<PathBuf> {
@@ -90,25 +102,28 @@ fn record_path() -> Result<PathBuf> {
     Ok(beside_journal(&namespace, "one-time"))
 }
 
-/// Takes what is used out of a configuration's files. Returns the doors that have lost some, with the number that is left.
+/// Marks what is used in the files of a configuration, and takes it out of that. Returns the doors that have lost some, with the
+/// number that is left. What can't be marked stays: it opens nothing, and nothing beyond those that are in the kernel follows it.
 fn take_used(config: &mut Config, used: &BTreeSet<SequenceId>) -> Vec<(String, usize)> {
     let mut changed = Vec::new();
     for door in &mut config.doors {
         let DoorSequence::OneTime(file) = &mut door.sequence else { continue };
-        let before = file.unused.len();
-        file.unused.retain(|sequence| !used.contains(&sequence.id));
-        if file.unused.len() < before {
-            changed.push((door.name.to_string(), file.unused.len()));
+        if !file.unused.iter().any(|sequence| used.contains(&sequence.id)) {
+            continue;
+        }
+        match OneTimeFile::mark(&file.path, door.name.as_str(), used) {
+            Ok(_) => {
+                file.unused.retain(|sequence| !used.contains(&sequence.id));
+                changed.push((door.name.to_string(), file.unused.len()));
+            }
+            Err(error) => log::error!(
+                "{}: cannot mark a used one-time sequence: {}: {error}",
+                door.name,
+                file.path.display()
+            ),
         }
     }
     changed
-}
-
-fn mark(path: &Path, door: &str, used: &BTreeSet<SequenceId>) {
-    if let Err(error) = OneTimeFile::mark(path, door, used) {
-        // The tables still know, and the journal.
-        log::error!(target: DOORS, "{door}: cannot mark a used one-time sequence: {}: {error}", path.display());
-    }
 }
 
 impl Watch {
@@ -121,9 +136,6 @@ impl Watch {
         let mut config = self.in_force.config.clone();
         let changed = take_used(&mut config, &used);
         for (door, left) in &changed {
-            if let Some(DoorSequence::OneTime(file)) = config.door(door).map(|door| &door.sequence) {
-                mark(&file.path, door, &used);
-            }
             if *left == 0 {
                 log::warn!(target: DOORS, "{door}: the last one-time sequence is used; the door is shut");
                 self.tell(Notice::new("one_time_exhausted").door(door));

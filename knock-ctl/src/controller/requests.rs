@@ -92,8 +92,7 @@ impl Watch {
         for (source, door) in self.doors.all() {
             self.doors.close(source, door, "close");
         }
-        self.follow_one_time()?;
-        one_time::settle_for_good(&self.maps)?;
+        one_time::settle_for_good(&self.maps);
         self.pins.remove()?;
         self.directory.clear();
         Ok(())

@@ -14,8 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::bring_up::Attached;
 use super::connections;
-use super::door_commands::command_limits;
-use super::doors::Doors;
+use super::doors::{Doors, command_limits};
 use super::following::{Following, Occasion};
 use super::in_force::InForce;
 use super::metrics::Metrics;

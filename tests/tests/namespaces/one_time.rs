@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use knock_tests::lab::{Machine, privileged};
+use nix::sys::signal::Signal;
 
 use crate::site::*;
 
@@ -200,4 +201,49 @@ fn of_many_who_use_one_at_once_one_is_let_in() {
         }
     }
     controller.expect("the door is shut");
+}
+
+#[test]
+fn what_cannot_be_marked_is_not_forgotten() {
+    if !privileged() {
+        return;
+    }
+    let site = site(PRELOADED + 1, "");
+    let _service = Service::start(&site.lab, SSH);
+    let server = Machine::Server.v4();
+    // For this controller alone.
+    let script = format!(
+        "mount --bind {file} {file}; mount -o remount,bind,ro {file}; exec {program} attach eth0 --config {config}",
+        file = text(&site.file("ssh.sequences")),
+        program = text(&program()),
+        config = text(&site.config()),
+    );
+    let attach =
+        || site.lab.spawn_in(Machine::Server, &["unshare", "--mount", "sh", "-ec", &script]).unwrap();
+    let mut controller = attach();
+    controller.expect_line("watching;", LIMIT).unwrap();
+    for number in 0..PRELOADED {
+        knock(&site, Machine::Client, server, number);
+        assert!(is_open(&site, server), "{number}");
+        revoke(&site);
+        knock(&site, Machine::Client, server, number);
+        assert!(!is_open(&site, server), "{number} again");
+    }
+    controller.expect_line("cannot mark a used one-time sequence", LIMIT).unwrap();
+    knock(&site, Machine::Client, server, PRELOADED);
+    assert!(!is_open(&site, server), "no other follows");
+    controller.signal(Signal::SIGKILL).unwrap();
+    controller.wait(LIMIT).unwrap();
+    assert_eq!(used(&site), [false; PRELOADED + 1]);
+
+    let mut refused = attach();
+    refused.expect_line("cannot mark the one-time sequences of ssh that are used", LIMIT).unwrap();
+    assert_eq!(refused.wait(LIMIT).unwrap().code(), Some(1));
+
+    let _controller = site.attach(&[]);
+    assert_eq!(used(&site), [true, true, true, true, false]);
+    knock(&site, Machine::Client, server, 0);
+    assert!(!is_open(&site, server));
+    knock(&site, Machine::Client, server, PRELOADED);
+    assert!(is_open(&site, server));
 }

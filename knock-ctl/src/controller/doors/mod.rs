@@ -1,4 +1,8 @@
-//! Which doors are open for whom, and the commands that go with their opening and closing.
+//! Which doors are open for whom.
+
+mod approval;
+mod commands;
+mod resumption;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -7,16 +11,17 @@ use knock_common::address::Address;
 use knock_common::rules::DoorId;
 use knock_common::time::{Boottime, Deadline};
 
-use crate::clock::boottime;
-use crate::commands::{CommandKind, CommandOutcome, CommandRequest, CommandResult, CommandRunner};
+use crate::commands::{CommandRequest, CommandRunner};
 use crate::config::{Config, Door};
-use crate::journal::{Journal, JournalError, OpenDoor as JournalledDoor, Opening, Record, StopDue};
+use crate::journal::{Journal, Opening, Record};
 use crate::logging::DOORS;
-use crate::metrics::{CommandEnd, Counts};
+use crate::metrics::Counts;
 use crate::rules::door_ids;
 
-use super::door_commands::{command_limits, kind_name, request};
+pub(super) use commands::command_limits;
+
 use super::notice::Notice;
+use commands::has_stop;
 
 /// Completions that were not noticed for longer are not acted on: the source has long given up.
 const STALE: Duration = Duration::from_secs(10);
@@ -34,7 +39,7 @@ struct OpenDoor {
 
 /// All open doors. A door is open while it has a valid grant or a stop command due.
 pub(super) struct Doors {
-    pub(super) config: HashMap<DoorId, Door>,
+    config: HashMap<DoorId, Door>,
     /// Doors that the configuration has no more, but that may be open still; they are in `config` too.
     vanished: HashSet<DoorId>,
     open: BTreeMap<(Address, DoorId), OpenDoor>,
@@ -44,9 +49,9 @@ pub(super) struct Doors {
     refused_stops: Vec<CommandRequest>,
     counts: Counts,
     /// Whom a command is being asked about, and whom one has approved.
-    pub(super) asking: HashSet<(Address, DoorId)>,
-    pub(super) approved: Vec<(Address, DoorId)>,
-    pub(super) notices: Vec<Notice>,
+    asking: HashSet<(Address, DoorId)>,
+    approved: Vec<(Address, DoorId)>,
+    notices: Vec<Notice>,
 }
 
 impl Doors {
@@ -100,80 +105,13 @@ impl Doors {
         std::mem::take(&mut self.notices)
     }
 
+    pub(super) fn rule(&self, door: DoorId) -> Option<&Door> {
+        self.config.get(&door)
+    }
+
     /// A door's name, for the log.
     pub(super) fn name(&self, door: DoorId) -> String {
         self.config.get(&door).map_or_else(|| format!("unknown-{door:08x}"), |door| door.name.to_string())
-    }
-
-    /// Takes up the doors that an earlier controller left open. `may_go_back`: to rules that may have doors that these have not.
-    pub(super) fn resume(&mut self, left_open: Vec<JournalledDoor>, may_go_back: bool) {
-        let ids: HashMap<String, DoorId> =
-            self.config.iter().map(|(id, door)| (door.name.to_string(), *id)).collect();
-        for JournalledDoor { opening, unstarted, stop } in left_open {
-            let Some(&door) = ids.get(&opening.door) else {
-                if may_go_back {
-                    continue;
-                }
-                log::warn!(
-                    "{}: {}: the door is no more, and neither is its stop command",
-                    opening.address,
-                    opening.door
-                );
-                self.record(&[Record::Closed { opening }]);
-                continue;
-            };
-            let key = (opening.address, door);
-            // Opened again before the stop command of the opening before could begin: openings come in their order.
-            if let Some(OpenDoor { opening: Some(before), .. }) = self.open.remove(&key) {
-                self.stop(door, before);
-            }
-            if unstarted && !self.start_late(door, &opening) {
-                self.record(&[Record::Closed { opening }]);
-                continue;
-            }
-            let Some(rule) = self.config.get(&door).filter(|rule| has_stop(rule, opening.address)) else {
-                continue;
-            };
-            let granted = !rule.opens.is_nothing();
-            let deadline = match stop {
-                StopDue::Now => {
-                    self.stop(door, opening);
-                    continue;
-                }
-                StopDue::At(nanoseconds) => Deadline::from_nanoseconds(nanoseconds),
-                StopDue::WhenRevoked => Deadline::FOREVER,
-            };
-            self.open.insert(key, OpenDoor { deadline, granted, opening: Some(opening) });
-        }
-    }
-
-    /// Runs the start command that the controller before could not begin any more. `false`: it is too late for that.
-    fn start_late(&mut self, door: DoorId, opening: &Opening) -> bool {
-        let (source, name) = (opening.address, &opening.door);
-        if is_stale(Boottime::from_nanoseconds(opening.opened_at), boottime()) {
-            log::warn!(
-                target: DOORS,
-                "{source}: {name}: opened as the controller ended; missed, its start command is not run"
-            );
-            self.note_missed(source, name);
-            return false;
-        }
-        self.start(source, door, opening);
-        true
-    }
-
-    /// Runs the door's start command, which says so in the journal.
-    fn start(&mut self, source: Address, door: DoorId, opening: &Opening) {
-        let Some(rule) = self.config.get(&door) else { return };
-        let Some(mut request) = request(rule, CommandKind::Start, source) else { return };
-        let opening = opening.clone();
-        let record =
-            if has_stop(rule, source) { Record::Started { opening } } else { Record::Closed { opening } };
-        request.announcement = self.journal.announcement(&record);
-        // A door without a stop command has nothing more to do then.
-        if !self.submit(request) && matches!(record, Record::Closed { .. }) {
-            self.record(&[record]);
-        }
     }
 
     /// A sequence is complete: `deadline` is the grant's end, if there is a grant.
@@ -234,18 +172,12 @@ impl Doors {
         }
     }
 
-    pub(super) fn note_missed(&mut self, source: Address, name: &str) {
+    fn note_missed(&mut self, source: Address, name: &str) {
         let notice = Notice::of("lost", source.to_ip(), name).reason("the opening was noticed too late");
         self.notices.push(notice);
     }
 
-    pub(super) fn open_now(
-        &mut self,
-        source: Address,
-        door: DoorId,
-        time: Boottime,
-        deadline: Option<Deadline>,
-    ) {
+    fn open_now(&mut self, source: Address, door: DoorId, time: Boottime, deadline: Option<Deadline>) {
         let name = self.name(door);
         log::info!(target: DOORS, "{source}: {name}: OPEN SESAME");
         self.notices.push(Notice::of("open", source.to_ip(), &name));
@@ -354,104 +286,10 @@ impl Doors {
         };
         self.stop(door, opening);
     }
-
-    /// Runs the door's stop command, which says so in the journal.
-    fn stop(&mut self, door: DoorId, opening: Opening) {
-        let rule = self.config.get(&door);
-        let Some(mut stop) = rule.and_then(|rule| request(rule, CommandKind::Stop, opening.address)) else {
-            return self.record(&[Record::Closed { opening }]);
-        };
-        self.record(&[Record::Stopping { opening: opening.clone() }]);
-        stop.announcement = self.journal.announcement(&Record::Closed { opening });
-        self.submit(stop);
-    }
-
-    /// Tries again what found no room.
-    pub(super) fn retry_stops(&mut self) {
-        for stop in std::mem::take(&mut self.refused_stops) {
-            self.submit(stop);
-        }
-    }
-
-    /// `false`: there is no room for it in the queue.
-    pub(super) fn submit(&mut self, request: CommandRequest) -> bool {
-        let (address, door, kind) = (request.address, request.door.clone(), request.kind);
-        let line = request.command.for_address(address).to_string();
-        match self.runner.submit(request) {
-            Ok(()) => {
-                log::info!(target: DOORS, "{door}: running command: {line}");
-                self.notices.push(Notice::of("command", address, &door).kind(kind_name(kind)));
-                true
-            }
-            Err(refused) => {
-                log::error!(target: DOORS, "{refused}");
-                self.counts.command_ended(&door, kind_name(kind), CommandEnd::Refused);
-                self.notices.push(
-                    Notice::of("command_failed", address, &door)
-                        .kind(kind_name(kind))
-                        .reason("too many commands are waiting"),
-                );
-                if kind == CommandKind::Stop {
-                    self.refused_stops.push(*refused.0);
-                }
-                false
-            }
-        }
-    }
-
-    /// A command has ended.
-    pub(super) fn ended(&mut self, outcome: CommandOutcome) {
-        let CommandOutcome { door, kind, address, result, announcement, .. } = outcome;
-        let succeeded = result.succeeded();
-        let end = match &result {
-            CommandResult::TimedOut => CommandEnd::TimedOut,
-            _ if succeeded => CommandEnd::Succeeded,
-            CommandResult::Exited(_) | CommandResult::Failed(_) => CommandEnd::Failed,
-        };
-        self.counts.command_ended(&door, kind_name(kind), end);
-        if !succeeded {
-            let reason = match result {
-                CommandResult::Exited(status) => format!("{status}"),
-                CommandResult::TimedOut => "it took too long and was ended".to_owned(),
-                CommandResult::Failed(error) => format!("{error}"),
-            };
-            log::warn!(target: DOORS, "{address}: {door}: {} command: {reason}", kind_name(kind));
-            self.notices
-                .push(Notice::of("command_failed", address, &door).kind(kind_name(kind)).reason(reason));
-        }
-        if kind == CommandKind::Approve {
-            self.decided(address, &door, succeeded);
-        }
-        // One that could not even begin has announced nothing.
-        if let Some(announcement) = announcement
-            && let Err(error) = self.journal.append_announced(&announcement)
-        {
-            log_journal_error(&error);
-        }
-    }
-
-    /// Commands that run or wait.
-    pub(super) fn unfinished(&self) -> usize {
-        self.runner.unfinished() + self.refused_stops.len()
-    }
-
-    fn record(&mut self, records: &[Record]) {
-        if let Err(error) = self.journal.append(records) {
-            log_journal_error(&error);
-        }
-    }
-}
-
-fn log_journal_error(error: &JournalError) {
-    log::error!(target: DOORS, "{error}; should the controller die now, a stop command may be lost or run twice");
-}
-
-fn has_stop(door: &Door, source: Address) -> bool {
-    door.commands.stop_for(&source.to_ip()).is_some()
 }
 
 /// Whether the source has given up by now.
-pub(super) fn is_stale(time: Boottime, now: Boottime) -> bool {
+fn is_stale(time: Boottime, now: Boottime) -> bool {
     now.nanoseconds().saturating_sub(time.nanoseconds()) > STALE.as_nanos() as u64
 }
 
