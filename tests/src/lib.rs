@@ -1,4 +1,4 @@
-//! Packet builder, reference model, network namespace lab, and the kernel program without a network.
+//! Packet builder, reference model, network namespace lab, the program on a server in it, and the kernel program without a network.
 
 pub mod assembly;
 pub mod core;
@@ -8,6 +8,7 @@ pub mod lab;
 pub mod model;
 pub mod packet;
 pub mod rule_set;
+pub mod site;
 pub mod state;
 pub mod statistics;
 pub mod stream;

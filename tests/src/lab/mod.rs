@@ -103,7 +103,7 @@ impl Lab {
     /// # Errors
     /// As [`Lab::new`].
     pub fn with_queues(queues: u32) -> Result<Self> {
-        Self::build(queues, Turn::shared())
+        Self::build(queues, Turn::shared(), watchdog::LIMIT)
     }
 
     /// As [`Lab::new`], while no other test has a lab.
@@ -111,7 +111,15 @@ impl Lab {
     /// # Errors
     /// As [`Lab::new`].
     pub fn alone() -> Result<Self> {
-        Self::build(1, Turn::alone())
+        Self::build(1, Turn::alone(), watchdog::LIMIT)
+    }
+
+    /// As [`Lab::new`], for something that is over within `limit`; else the process ends.
+    ///
+    /// # Errors
+    /// As [`Lab::new`].
+    pub fn lasting(limit: Duration) -> Result<Self> {
+        Self::build(1, Turn::shared(), limit)
     }
 
     /// Runs a command to its end on a machine; the output is captured.
@@ -150,6 +158,15 @@ impl Lab {
         &self.machines[usize::from(machine.number()) - 1]
     }
 
+    /// Takes a machine's cable out of the hub, or puts it back.
+    ///
+    /// # Errors
+    /// When the wire can't be set so.
+    pub fn set_plugged(&self, machine: Machine, plugged: bool) -> Result<()> {
+        let state = if plugged { "up" } else { "down" };
+        self.wire.ip(&format!("link set {} {state}", machine.name()))
+    }
+
     /// From now on VLAN tags arrive as bytes of the frame, as from a card that leaves them there; else an XDP program
     /// does not see the outer one.
     ///
@@ -184,14 +201,14 @@ impl Lab {
         Ok(())
     }
 
-    fn build(queues: u32, turn: Turn) -> Result<Self> {
+    fn build(queues: u32, turn: Turn, limit: Duration) -> Result<Self> {
         let id = format!("knock-{:08x}", fastrand::u32(..));
         let wire = Namespace::new(format!("{id}-wire"))?;
         // The names are taken one by one: what was made before a failure is dropped with it.
         let [server, client, stranger] =
             Machine::ALL.map(|machine| Namespace::new(format!("{id}-{}", machine.name())));
         let machines = [server?, client?, stranger?];
-        let lab = Self { machines, wire, _watchdog: Watchdog::start(), _turn: turn };
+        let lab = Self { machines, wire, _watchdog: Watchdog::start(limit), _turn: turn };
         lab.lay_wire(queues)?;
         lab.wait_until_usable().context("the machines of the lab don't reach each other")?;
         Ok(lab)

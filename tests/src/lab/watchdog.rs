@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 /// Far more than any test takes.
-const LIMIT: Duration = Duration::from_secs(300);
+pub const LIMIT: Duration = Duration::from_secs(300);
 
 /// Ends the process of all tests, by saying which one hung, unless it is dropped in time.
 #[derive(Debug)]
@@ -17,13 +17,13 @@ pub struct Watchdog {
 }
 
 impl Watchdog {
-    pub fn start() -> Self {
+    pub fn start(limit: Duration) -> Self {
         let (guarded, waiting) = channel();
         let test = thread::current().name().unwrap_or("a test").to_owned();
         thread::spawn(move || {
-            if waiting.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout) {
+            if waiting.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
                 // The test harness hides what the print macros write.
-                let _ = writeln!(io::stderr(), "{test} hangs: not over within {LIMIT:?}");
+                let _ = writeln!(io::stderr(), "{test} hangs: not over within {limit:?}");
                 process::abort();
             }
         });

@@ -1,13 +1,12 @@
 //! Packets that forge the address of somebody who is let in harm neither them nor anybody else.
 
 use std::io::{self, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpStream};
 use std::time::{Duration, Instant};
 
 use knock_tests::lab::{Flood, INTERFACE, Lab, Machine, Volley};
 use knock_tests::packet::Frame;
 use knock_tests::packet::numbers::{ACK, FIN, PSH, RST, SYN};
-use socket2::{Domain, Socket, Type};
 
 use crate::site::*;
 
@@ -51,7 +50,7 @@ fn nobody_is_harmed(mode: Mode, forge: fn(IpAddr, IpAddr) -> Vec<Frame>) {
     let victims = [Machine::Client.v4(), Machine::Client.v6()];
     let others = (0..OTHERS).map(other);
     let newcomers = (OTHERS..OTHERS + 8).map(other);
-    own(&site, others.clone().chain(newcomers.clone()));
+    site.add_to_client(others.clone().chain(newcomers.clone()));
     let mut sessions: Vec<TcpStream> =
         victims.into_iter().chain(others).map(|address| enter(lab, address)).collect();
 
@@ -132,19 +131,6 @@ fn other(number: u16) -> IpAddr {
     }
 }
 
-/// Gives the client more addresses.
-fn own(site: &Site, addresses: impl Iterator<Item = IpAddr>) {
-    let batch = site.file("addresses");
-    let lines: String = addresses
-        .map(|address| {
-            let prefix = if address.is_ipv4() { 24 } else { 64 };
-            format!("address add {address}/{prefix} dev {INTERFACE}\n")
-        })
-        .collect();
-    std::fs::write(&batch, lines).unwrap();
-    site.run(Machine::Client, &["ip", "-batch", text(&batch)]);
-}
-
 /// Knocks and connects from one of the client's addresses, again where a flood took the place of a knock.
 fn enter(lab: &Lab, address: IpAddr) -> TcpStream {
     let server = Machine::Server.of_family(address);
@@ -160,17 +146,4 @@ fn enter(lab: &Lab, address: IpAddr) -> TcpStream {
             Err(error) => assert!(begun.elapsed() < LIMIT, "{address}: {error}"),
         }
     }
-}
-
-fn connect_as(lab: &Lab, address: IpAddr, limit: Duration) -> io::Result<TcpStream> {
-    let to = SocketAddr::new(Machine::Server.of_family(address), SSH);
-    let connect = || {
-        let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
-        socket.bind(&SocketAddr::new(address, 0).into())?;
-        socket.connect_timeout(&to.into(), limit)?;
-        io::Result::Ok(TcpStream::from(socket))
-    };
-    let stream = lab.enter(Machine::Client, connect).unwrap()?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
 }

@@ -8,31 +8,23 @@ use serde_json::Value;
 
 use crate::site::*;
 
-/// A second interface of the server, and the address that the client reaches it by.
-const SECOND: &str = "second0";
-const SECOND_ADDRESS: &str = "10.99.0.1";
+const SECOND: &str = SecondInterface::NAME;
+const SECOND_ADDRESS: &str = SecondInterface::ADDRESS;
 
 fn on_both(filter: &str) -> String {
     format!("[filter]\ninterfaces = [\"{INTERFACE}\", \"{SECOND}\"]\n{filter}{SSH_DOOR}")
 }
 
 fn ip(site: &Site, machine: Machine, arguments: &str) {
-    let words: Vec<&str> = ["ip"].into_iter().chain(arguments.split(' ')).collect();
-    site.run(machine, &words);
+    site.lab.namespace(machine).ip(arguments).unwrap();
 }
 
-/// Connects the server's second interface with the client.
 fn add_second(site: &Site, name: &str) {
-    let client = site.lab.namespace(Machine::Client).name();
-    ip(site, Machine::Server, &format!("link add {name} type veth peer name second0 netns {client}"));
-    bring_up_second(site, name);
-    ip(site, Machine::Client, "address add 10.99.0.2/24 dev second0");
-    ip(site, Machine::Client, "link set second0 up");
+    SecondInterface::add(&site.lab, name);
 }
 
 fn bring_up_second(site: &Site, name: &str) {
-    ip(site, Machine::Server, &format!("address replace {SECOND_ADDRESS}/24 dev {name}"));
-    ip(site, Machine::Server, &format!("link set {name} up"));
+    SecondInterface::bring_up(&site.lab, name);
 }
 
 /// Pins of links that there are.

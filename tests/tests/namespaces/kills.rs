@@ -1,9 +1,7 @@
 //! A controller that is killed at any instant: what was started is stopped, each once.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -37,10 +35,8 @@ fn whatever_was_started_is_stopped_once() {
 
 fn kill_controllers(kills: u32) {
     let site = Site::new("");
-    let log = site.file("log");
-    fs::create_dir(&log).unwrap();
-    let command = |what| format!("{what}_command = \"echo {what} >> {}/$KNOCK_DOOR-%IP%\"\n", text(&log));
-    let commands = command("start") + &command("stop");
+    let log = CommandLog::create(&site.file("log"));
+    let commands = log.commands();
     site.configure(&format!(
         "[doors.granting]\nsequence = [7000, \"8000/udp\", 9000]\nopens = [\"22/tcp\"]\nopen_for = \"300ms\"\n{commands}\
          [doors.running]\nsequence = [7100, \"8100/udp\", 9100]\ncmd_timeout = \"200ms\"\n{commands}"
@@ -64,16 +60,11 @@ fn kill_controllers(kills: u32) {
     });
     last.kill();
     let _last = site.attach(&[]);
-    eventually("every stop command has run", || {
-        logs(&log).values().all(|lines| lines.last().is_some_and(|line| line == "stop"))
-    });
-    let logs = logs(&log);
-    assert_eq!(logs.len(), 2 * 2 * usize::from(SOURCES), "each source has opened each door");
-    for (whose, lines) in &logs {
-        let alternate = lines.chunks(2).all(|pair| pair == ["start", "stop"]);
-        assert!(alternate, "{whose}: {lines:?}");
-    }
-    let openings: usize = logs.values().map(|lines| lines.len() / 2).sum();
+    eventually("every stop command has run", || log.is_over());
+    assert_eq!(log.out_of_turn(), BTreeMap::new());
+    let lines = log.lines();
+    assert_eq!(lines.len(), 2 * 2 * usize::from(SOURCES), "each source has opened each door");
+    let openings: usize = lines.values().map(|lines| lines.len() / 2).sum();
     assert!(openings as u32 > kills, "{openings}");
 }
 
@@ -97,15 +88,4 @@ fn source(number: u8) -> [IpAddr; 2] {
         Ipv4Addr::new(10, 77, 0, 100 + number).into(),
         Ipv6Addr::new(0xfd00, 0x77, 0, 0, 0, 0, 2, number.into()).into(),
     ]
-}
-
-/// The lines of each door and source.
-fn logs(directory: &Path) -> BTreeMap<String, Vec<String>> {
-    let files = fs::read_dir(directory).unwrap().map(Result::unwrap);
-    files
-        .map(|file| {
-            let lines = fs::read_to_string(file.path()).unwrap();
-            (file.file_name().into_string().unwrap(), lines.lines().map(str::to_owned).collect())
-        })
-        .collect()
 }

@@ -36,9 +36,10 @@ mod scanners;
 mod scans;
 mod seeing;
 mod service_manager;
-mod site;
 mod ssh;
 mod systems;
 mod users;
 mod whole_machine;
 mod without_controller;
+
+use knock_tests::site;

@@ -172,16 +172,6 @@ fn none_stops_an_honest_knock(mode: Mode) {
     assert_eq!(service.accepted(), SERVERS.len(), "nobody else got through");
 }
 
-impl Aim {
-    /// What a [`Witness`] knows it by.
-    fn sender(&self) -> Knock {
-        match self.at {
-            Knock::Tcp(_) => Knock::Tcp(self.source_port),
-            Knock::Udp(_) => Knock::Udp(self.source_port),
-        }
-    }
-}
-
 /// From the stranger; the source port tells the shape's number.
 fn aim(number: usize, server: IpAddr, at: Knock) -> Aim {
     let from = Machine::Stranger.of_family(server);

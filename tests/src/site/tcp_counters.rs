@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use knock_tests::lab::{Lab, Machine};
+use crate::lab::{Lab, Machine};
 
 /// Of both families, from /proc/net/snmp (RFC 4022).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

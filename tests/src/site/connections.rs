@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 
-use knock_tests::lab::{Lab, Machine};
+use crate::lab::{Lab, Machine};
 use socket2::{Domain, Socket, Type};
 
 use super::{LIMIT, SSH};

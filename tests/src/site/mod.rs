@@ -1,28 +1,34 @@
 //! What the tests stand on: a lab whose server runs `knock-ctl` and services, and clients that speak with them.
 
+#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
 mod aim;
 mod behind;
+mod command_log;
 mod connection;
 mod connections;
 mod controller;
 mod foreign_program;
 mod knocks;
 mod mode;
+mod second_interface;
 mod service;
 mod ssh;
 mod tcp_counters;
 mod until;
 mod witness;
 
+pub use crate::in_each_mode;
 pub use aim::Aim;
 pub use behind::{BEHIND, load_ruleset, put_behind_server};
-pub use connection::{carries_data, connect, connect_of, connect_within};
+pub use command_log::CommandLog;
+pub use connection::{carries_data, connect, connect_as, connect_of, connect_within};
 pub use connections::Connections;
 pub use controller::Controller;
 pub use foreign_program::ForeignProgram;
 pub use knocks::{Knock, keep_order_on_the_wire, knock_raw, stock_knock};
 pub use mode::Mode;
-pub(crate) use mode::in_each_mode;
+pub use second_interface::SecondInterface;
 pub use service::{Service, echo_datagrams, udp_socket};
 pub use ssh::{SshSession, Sshd};
 pub use tcp_counters::TcpCounters;
@@ -36,7 +42,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::{Duration, Instant};
 
-use knock_tests::lab::{INTERFACE, Lab, Machine};
+use crate::lab::{INTERFACE, Lab, Machine};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -133,6 +139,19 @@ impl Site {
     pub fn change_address(&self, machine: Machine, what: &str, address: IpAddr) {
         let prefixed = format!("{address}/{}", if address.is_ipv4() { 24 } else { 64 });
         self.run(machine, &["ip", "address", what, &prefixed, "dev", INTERFACE]);
+    }
+
+    /// Gives the client more addresses on its interface.
+    pub fn add_to_client(&self, addresses: impl Iterator<Item = IpAddr>) {
+        let batch = self.file("addresses");
+        let lines: String = addresses
+            .map(|address| {
+                let prefix = if address.is_ipv4() { 24 } else { 64 };
+                format!("address add {address}/{prefix} dev {INTERFACE}\n")
+            })
+            .collect();
+        fs::write(&batch, lines).unwrap();
+        self.run(Machine::Client, &["ip", "-batch", text(&batch)]);
     }
 
     /// What `status --json` says.

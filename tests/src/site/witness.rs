@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use crate::lab::{Lab, Machine};
 use etherparse::{PacketHeaders, TransportHeader};
-use knock_tests::lab::{Lab, Machine};
 
 use super::{Knock, eventually};
 

@@ -1,13 +1,14 @@
 //! TCP connections as clients make them.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
+use crate::lab::{Lab, Machine};
 use knock_lab::Namespace;
-use knock_tests::lab::{Lab, Machine};
+use socket2::{Domain, Socket, Type};
 
-use super::LIMIT;
+use super::{LIMIT, SSH};
 
 /// Less than the second after which a SYN is sent again: a connection within it took the first one.
 const FIRST_SYN: Duration = Duration::from_millis(700);
@@ -61,6 +62,20 @@ pub fn connect_of(from: &Namespace, to: IpAddr, port: u16, limit: Duration) -> A
         Err(error) if error.kind() == ErrorKind::TimedOut => Answer::Silence,
         Err(error) => panic!("connecting to {to}: {error}"),
     }
+}
+
+/// From one of the client's addresses to the server's SSH port.
+pub fn connect_as(lab: &Lab, address: IpAddr, limit: Duration) -> io::Result<TcpStream> {
+    let to = SocketAddr::new(Machine::Server.of_family(address), SSH);
+    let connect = || {
+        let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
+        socket.bind(&SocketAddr::new(address, 0).into())?;
+        socket.connect_timeout(&to.into(), limit)?;
+        io::Result::Ok(TcpStream::from(socket))
+    };
+    let stream = lab.enter(Machine::Client, connect).unwrap()?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 /// Whether what is sent to the service comes back within the limit.

@@ -26,25 +26,25 @@ impl Mode {
 }
 
 /// Makes tests of functions that take a [`Mode`]: `name::native` and `name::generic`.
+#[macro_export]
 macro_rules! in_each_mode {
     ($($name:ident),+ $(,)?) => {$(
         mod $name {
-            use crate::site::Mode;
+            use $crate::site::Mode;
 
             #[test]
             fn native() {
-                if knock_tests::lab::privileged() {
+                if $crate::lab::privileged() {
                     super::$name(Mode::Native);
                 }
             }
 
             #[test]
             fn generic() {
-                if knock_tests::lab::privileged() {
+                if $crate::lab::privileged() {
                     super::$name(Mode::Generic);
                 }
             }
         }
     )+};
 }
-pub(crate) use in_each_mode;

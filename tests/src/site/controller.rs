@@ -3,7 +3,7 @@
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use knock_tests::lab::Process;
+use crate::lab::Process;
 use nix::sys::signal::Signal;
 
 use super::LIMIT;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use crate::lab::{Lab, Machine};
 use knock_lab::Namespace;
-use knock_tests::lab::{Lab, Machine};
 
 use super::LIMIT;
 
@@ -28,6 +28,11 @@ impl Service {
 
     /// On a machine that need not be one of the lab's.
     pub fn start_on(machine: &Namespace, port: u16) -> Self {
+        Self::watched(machine, port, |_| {})
+    }
+
+    /// As [`Service::start_on`]; `watch` is told who comes.
+    pub fn watched(machine: &Namespace, port: u16, watch: impl Fn(IpAddr) + Send + 'static) -> Self {
         let at = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port);
         let listener = machine.enter(|| TcpListener::bind(at)).unwrap().unwrap();
         let accepted = Arc::new(AtomicUsize::new(0));
@@ -35,6 +40,9 @@ impl Service {
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 counter.fetch_add(1, Ordering::SeqCst);
+                if let Ok(peer) = stream.peer_addr() {
+                    watch(peer.ip().to_canonical());
+                }
                 thread::spawn(move || echo(stream));
             }
         });

@@ -4,8 +4,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
+use crate::lab::{Machine, Process};
 use knock_lab::OpenSsh;
-use knock_tests::lab::{Machine, Process};
 
 use super::{LIMIT, Site, connect, eventually};
 

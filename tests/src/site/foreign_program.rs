@@ -2,11 +2,11 @@
 
 use std::os::fd::AsFd;
 
+use crate::assembly::{instruction, xdp_object};
+use crate::lab::Machine;
 use aya::Ebpf;
 use aya::programs::{Xdp, xdp};
 use knock_ctl::interface::{XdpMode, describe, put_program};
-use knock_tests::assembly::{instruction, xdp_object};
-use knock_tests::lab::Machine;
 
 use super::Site;
 

@@ -3,8 +3,8 @@
 use std::fs;
 use std::process::Stdio;
 
+use crate::lab::{Lab, Machine};
 use knock_lab::Namespace;
-use knock_tests::lab::{Lab, Machine};
 
 /// The addresses of the machine behind the server.
 pub const BEHIND: [&str; 2] = ["10.88.0.2", "fd00:88::2"];

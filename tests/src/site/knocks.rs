@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use knock_tests::lab::{Lab, Machine, RawSocket};
-use knock_tests::packet::Frame;
+use crate::lab::{Lab, Machine, RawSocket};
+use crate::packet::Frame;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 

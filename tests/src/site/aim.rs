@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use knock_tests::packet::Frame;
-use knock_tests::packet::numbers::{TCP, UDP};
+use crate::packet::Frame;
+use crate::packet::numbers::{TCP, UDP};
 
 use super::Knock;
 
@@ -45,6 +45,14 @@ impl Aim {
             .payload(&transport[from..to])
             .identification(self.identification())
             .fragment((from / 8) as u16, to < transport.len())
+    }
+
+    /// What a [`Witness`](super::Witness) knows it by.
+    pub fn sender(&self) -> Knock {
+        match self.at {
+            Knock::Tcp(_) => Knock::Tcp(self.source_port),
+            Knock::Udp(_) => Knock::Udp(self.source_port),
+        }
     }
 
     /// Kernels put fragments of one identification together, whatever their protocol.
