@@ -1,10 +1,11 @@
-//! The project's own tasks: `cargo xtask setup|build|package|test|demo`.
+//! The project's own tasks: `cargo xtask setup|build|package|test|soak|demo`.
 
 mod bpf_toolchain;
 mod build;
 mod demo;
 mod package;
 mod setup;
+mod soak;
 mod test;
 mod workspace;
 
@@ -43,6 +44,13 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Run the filter for minutes under mixed traffic, kills and reloads, as root, and look for what should not happen
+    #[command(disable_help_flag = true)]
+    Soak {
+        /// As in `cargo xtask soak --minutes 5`; `--help` tells all
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Show on this machine, in network namespaces, what knock-ctl does
     Demo,
 }
@@ -63,6 +71,7 @@ fn run(task: Task) -> Result<()> {
         Task::Build => build::release().map(|program| println!("{}", program.display())),
         Task::Package { check, debug } => package(check, debug),
         Task::Test { arguments } => test::all(&arguments),
+        Task::Soak { arguments } => soak::run_for(&arguments),
         Task::Demo => demo::run(),
     }
 }
