@@ -77,8 +77,11 @@ fn expect_room(tally: &Tally, log: &LogWatch, lasted: Duration) {
     let hours = (lasted.as_secs_f64() / HOUR).max(1.0);
     let minutes = lasted.as_secs() / MINUTE.as_secs() + 1;
     println!(
-        "log: {} bytes, {} lines, {} of them tell how many were left out",
-        log.bytes, log.lines, log.left_out
+        "log: {} bytes, {:.0} an hour at this pace; {} lines, {} of them tell how many were left out",
+        log.bytes,
+        log.bytes as f64 / lasted.as_secs_f64() * HOUR,
+        log.lines,
+        log.left_out
     );
     tally.expect(
         log.bytes as f64 <= BYTES_AN_HOUR * hours,

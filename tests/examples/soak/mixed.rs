@@ -45,7 +45,8 @@ pub fn run(length: &Length, flood: u32, step: Option<Duration>) -> Result<bool> 
     let _door = {
         let (tally, knocked) = (Arc::clone(&tally), Arc::clone(&knocked));
         Service::watched(server, SSH, move |peer| {
-            tally.expect(knocked.may_be_in(peer), &format!("{peer}: was let in and has not knocked"));
+            tally
+                .expect(knocked.may_be_in(peer), &format!("{peer}: was let in, and has not knocked of late"));
         })
     };
     let _public = Service::start(&site.lab, PUBLIC);
@@ -164,6 +165,8 @@ fn operate(
         }
         thread::sleep(LOOK.saturating_sub(looked.elapsed()));
     }
+    log.look()?;
+    report::line(tally, &Event::ALL, &footprints.look(site, operator.controller()?)?, &log);
     expect_flat(tally, &memory);
     Ok(())
 }
