@@ -1,4 +1,4 @@
-//! The project's own tasks: `cargo xtask setup|build|package|test|demo`.
+//! The project's own tasks: `cargo xtask setup|build|package|test|demo|vm`.
 
 mod bpf_toolchain;
 mod build;
@@ -6,6 +6,7 @@ mod demo;
 mod package;
 mod setup;
 mod test;
+mod vm;
 mod workspace;
 
 use std::ffi::OsString;
@@ -45,6 +46,8 @@ enum Task {
     },
     /// Show on this machine, in network namespaces, what knock-ctl does
     Demo,
+    /// Run tests under other kernels, in emulated machines
+    Vm(vm::Selection),
 }
 
 fn main() -> ExitCode {
@@ -64,6 +67,7 @@ fn run(task: Task) -> Result<()> {
         Task::Package { check, debug } => package(check, debug),
         Task::Test { arguments } => test::all(&arguments),
         Task::Demo => demo::run(),
+        Task::Vm(selection) => vm::run(&selection),
     }
 }
 

@@ -11,6 +11,7 @@ use anyhow::{Result, bail};
 use crate::bpf_toolchain::{CHOICE_VARIABLE, Choice, Compiler, find_linker};
 use crate::workspace::{cargo, line, run};
 use programs::Need;
+pub use programs::names as test_programs;
 
 /// The version that the kernel program is built and tested with.
 const LINKER: [&str; 5] = ["install", "bpf-linker", "--version", "0.10.3", "--locked"];

@@ -45,6 +45,11 @@ const PROGRAMS: [(&str, Need); 20] = [
 /// The demo's own server stands in for these.
 const SSH: [&str; 3] = ["sshd", "ssh", "ssh-keygen"];
 
+/// Of all that tests run.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    PROGRAMS.iter().map(|(program, _)| *program)
+}
+
 /// The packages whose programs are not here, each once.
 pub fn missing() -> Vec<Need> {
     missing_of(|_| true)
