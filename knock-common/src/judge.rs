@@ -123,7 +123,7 @@ fn judge_segment<T: Tables>(
     // What was learnt of the entry would part the ways through all that follows.
     let entry = PortEntry::from_bits(tables.unfollowed(entry.bits() as u64) as u32);
     if !segment.fragment {
-        *completed = matcher::observe(tables, packet, segment, entry, hit);
+        *completed = matcher::observe(tables, packet, entry, hit);
     }
     let reason = if !entry.is(PortEntry::CLOSED) {
         if hit.is_some() { Reason::Knock } else { Reason::Unlisted }

@@ -64,10 +64,10 @@ pub fn hit<T: Tables>(tables: &T, packet: &Packet, segment: &Segment, entry: Por
 pub fn observe<T: Tables>(
     tables: &T,
     packet: &Packet,
-    segment: &Segment,
     entry: PortEntry,
     hit: Option<Hit>,
 ) -> Option<NonZero<DoorId>> {
+    let segment = packet.segment();
     if hit.is_none() && !may_reset(tables, segment, entry) {
         return None;
     }

@@ -8,6 +8,7 @@ use knock_common::reason::{REASON_SLOTS, Reason, Verdict};
 use knock_common::rules::RuleOption;
 use knock_common::tables::Tables;
 
+use crate::bounded::masked;
 use crate::maps::{COUNTERS, DROPS, PROTOCOLS};
 
 #[inline(always)]
@@ -28,7 +29,7 @@ pub fn count_reason(reason: Reason) {
     if let Some(counters) = COUNTERS.get_ptr_mut(0) {
         // SAFETY: the value is this CPU's own, and the program is not interrupted by itself.
         let counters = unsafe { &mut *counters };
-        if let Some(counter) = counters.get_mut(reason as usize & (REASON_SLOTS - 1)) {
+        if let Some(counter) = counters.get_mut(masked::<{ REASON_SLOTS - 1 }>(reason as usize)) {
             *counter = counter.wrapping_add(1);
         }
     }

@@ -7,6 +7,7 @@ use aya_ebpf::programs::{TcContext, XdpContext};
 use knock_common::frame::Frame;
 use knock_common::word::Word;
 
+use crate::bounded::masked;
 use crate::maps::UNFOLLOWED;
 
 /// Headers are looked for below this offset: two VLAN tags, and IPv6 with its extension headers, fit. The bound is what lets
@@ -42,7 +43,7 @@ impl Frame for LinearFrame {
         if offset > OFFSET_MAX {
             return None;
         }
-        let at = self.start + offset;
+        let at = self.start + masked::<OFFSET_MAX>(offset);
         if at + 2 * N > self.end {
             return None;
         }

@@ -2,8 +2,10 @@
 
 #![no_std]
 #![no_main]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 mod account;
+mod bounded;
 mod evenness;
 mod frame;
 mod grants;
