@@ -1,6 +1,7 @@
 //! Packet builder, reference model, network namespace lab, and the kernel program without a network.
 
 pub mod assembly;
+pub mod bpf_object;
 pub mod core;
 pub mod fixtures;
 pub mod kernel;

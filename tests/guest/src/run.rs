@@ -15,13 +15,14 @@ use nix::unistd::Pid;
 
 use crate::Host;
 
-const ENVIRONMENT: [(&str, &str); 5] = [
+const ENVIRONMENT: [(&str, &str); 6] = [
     ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
     ("HOME", "/root"),
     ("USER", "root"),
     ("RUST_BACKTRACE", "1"),
     // Tests that can't run fail instead of being skipped.
     ("KNOCK_REQUIRE_PRIVILEGED", "1"),
+    ("KNOCK_EMULATED", "1"),
 ];
 
 /// Between looks at who has ended.

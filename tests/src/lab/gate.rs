@@ -10,11 +10,17 @@ use std::io::{self, Write};
 pub fn privileged() -> bool {
     if !nix::unistd::geteuid().is_root() {
         skipped_for("root")
-    } else if !knock_ctl::datapath::is_embedded() {
-        skipped_for("a knock-ctl built with its kernel program")
     } else {
-        true
+        with_kernel_program()
     }
+}
+
+/// Whether knock-ctl holds the kernel program; else as [`privileged`].
+///
+/// # Panics
+/// As [`privileged`].
+pub fn with_kernel_program() -> bool {
+    knock_ctl::datapath::is_embedded() || skipped_for("a knock-ctl built with its kernel program")
 }
 
 /// Whether a program can be run that a test needs; else as [`privileged`].

@@ -5,6 +5,7 @@
 
 mod flood;
 mod gate;
+mod lateness;
 mod process;
 mod raw_socket;
 #[cfg(test)]
@@ -13,7 +14,8 @@ mod turn;
 mod watchdog;
 
 pub use flood::{Flood, Volley};
-pub use gate::{equipped_with, privileged};
+pub use gate::{equipped_with, privileged, with_kernel_program};
+pub use lateness::lateness;
 pub use process::Process;
 pub use raw_socket::RawSocket;
 

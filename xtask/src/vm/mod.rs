@@ -98,9 +98,9 @@ fn try_kernel(
     eprintln!("{suite}: Linux {}, {} steps; its console is in {}", kernel.release, steps.len(), console.display());
     let machine =
         Machine { kernel: &kernel.image, file_system: &file_system, console: &console, report: &report };
-    let power_off = machine::run(qemu, &machine, &plan.tests)?;
+    let power_off = machine::run(qemu, &machine, &plan.tests);
     fs::remove_file(&file_system)?;
-    Trial::new(suite, kernel.release, plan, power_off, &report, &console)
+    Trial::new(suite, kernel.release, plan, power_off?, &report, &console)
 }
 
 /// What the tests' own list says.
