@@ -105,7 +105,7 @@ fn try_kernel(
 
 /// What the tests' own list says.
 fn tests_in_namespaces(programs: &Programs) -> Result<Vec<String>> {
-    let tests = programs.test("namespaces").context("the tests in namespaces are not built")?;
+    let tests = programs.test(plan::NAMESPACES).context("the tests in namespaces are not built")?;
     let output = Command::new(tests).arg("--list").output().with_context(|| tests.display().to_string())?;
     let listing = String::from_utf8(output.stdout)?;
     Ok(listing.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect())

@@ -19,6 +19,12 @@ impl Run {
         self.end == Some(End::Exit(0))
     }
 
+    /// Whether a test of it has passed; `None`: it did not run.
+    pub fn has_passed(&self, test: &str) -> Option<bool> {
+        let result = self.said.iter().find_map(|line| line.strip_prefix("test ")?.strip_prefix(test));
+        result.map(|result| result == " ... ok")
+    }
+
     /// Tests that have passed and failed, by the lines of Rust's test harness.
     pub fn count(&self) -> (usize, usize) {
         let ended_as = |word: &str| {

@@ -21,22 +21,17 @@ pub enum Extent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tests {
     file: &'static str,
-    /// `None`: all of the file.
-    name: Option<String>,
+    /// Without any: all of the file.
+    names: Vec<String>,
 }
 
 impl Tests {
     fn all(file: &'static str) -> Self {
-        Self { file, name: None }
+        Self { file, names: Vec::new() }
     }
 
-    fn one(file: &'static str, name: &str) -> Self {
-        Self { file, name: Some(name.to_owned()) }
-    }
-
-    /// Whether it is this test alone.
-    pub fn is_only(&self, test: &str) -> bool {
-        self.name.as_deref() == Some(test)
+    fn some(file: &'static str, names: &[&str]) -> Self {
+        Self { file, names: names.iter().map(ToString::to_string).collect() }
     }
 
     pub fn step(&self) -> Step {
@@ -44,17 +39,18 @@ impl Tests {
         let mut words = vec!["env".to_owned(), "KNOCK_STREAMS=6".to_owned()];
         words.extend([test_path(self.file).display().to_string(), "--show-output".to_owned()]);
         words.push("--test-threads=1".to_owned());
-        words.extend(self.name.iter().flat_map(|name| ["--exact".to_owned(), name.clone()]));
+        if !self.names.is_empty() {
+            words.push("--exact".to_owned());
+            words.extend(self.names.iter().cloned());
+        }
         Step { limit: LIMIT, words }
     }
 }
 
 impl fmt::Display for Tests {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.name {
-            Some(name) => write!(f, "{} {name}", self.file),
-            None => f.write_str(self.file),
-        }
+        f.write_str(self.file)?;
+        self.names.iter().try_for_each(|name| write!(f, " {name}"))
     }
 }
 
@@ -62,9 +58,12 @@ impl fmt::Display for Tests {
 pub const LIMIT: Duration = Duration::from_secs(900);
 
 /// The files of tests that need a kernel.
-pub const FILES: [&str; 4] = ["kernel_against_model", NAMESPACES, "kernel_with_busy_locks", "memory"];
+pub const FILES: [&str; 4] = [AGAINST_MODEL, NAMESPACES, BUSY_LOCKS, MEMORY];
 
-const NAMESPACES: &str = "namespaces";
+pub const NAMESPACES: &str = "namespaces";
+const AGAINST_MODEL: &str = "kernel_against_model";
+const BUSY_LOCKS: &str = "kernel_with_busy_locks";
+const MEMORY: &str = "memory";
 
 /// Loads every program, and says what that cost the verifier.
 pub const LOADS: &str = "the_verifier_has_no_more_to_do_than_it_may";
@@ -72,6 +71,12 @@ pub const NATIVE: &str = "doors::a_door_opens_and_closes::native";
 pub const GENERIC: &str = "doors::a_door_opens_and_closes::generic";
 /// Among others, that native mode is refused where the driver has none.
 pub const REFUSAL: &str = "refusals::an_interface_without_native_mode_gets_the_generic_one";
+
+const IN_KERNEL: [&str; 3] = [
+    "a_grant_ends_at_its_deadline_and_gives_its_place_to_the_next",
+    "outcome_and_state_agree_after_every_packet_of_random_streams",
+    "outcome_and_state_agree_when_a_change_of_rules_is_not_confirmed",
+];
 
 const USUAL: [&str; 13] = [
     "without_controller::doors_work_while_it_is_dead_and_its_grants_outlive_it",
@@ -107,16 +112,19 @@ pub struct Plan {
 impl Plan {
     /// `all`: the names of all tests in namespaces.
     pub fn new(extent: Extent, release: KernelRelease, all: &[String]) -> Self {
-        let mut plan = Self { tests: vec![Tests::one("kernel_against_model", LOADS)], skipped: Vec::new() };
+        let against_model = match extent {
+            Extent::Quick => Tests::some(AGAINST_MODEL, &[LOADS]),
+            Extent::Usual => Tests::some(AGAINST_MODEL, &[&[LOADS], &IN_KERNEL[..]].concat()),
+            Extent::All => Tests::all(AGAINST_MODEL),
+        };
+        let mut plan = Self { tests: vec![against_model], skipped: Vec::new() };
         let first = [NATIVE, GENERIC, REFUSAL];
         plan.add_in_namespaces(first, release);
-        if extent != Extent::Quick {
-            plan.tests.extend(FILES.into_iter().filter(|file| *file != NAMESPACES).map(Tests::all));
-        }
         match extent {
             Extent::Quick => {}
             Extent::Usual => plan.add_in_namespaces(USUAL, release),
             Extent::All => {
+                plan.tests.extend([BUSY_LOCKS, MEMORY].map(Tests::all));
                 let others = all.iter().map(String::as_str).filter(|name| !first.contains(name));
                 plan.add_in_namespaces(others, release);
             }
@@ -130,7 +138,7 @@ impl Plan {
                 Some((_, since, what)) => {
                     self.skipped.push((name.to_owned(), format!("{what} is in Linux {since} or newer")));
                 }
-                None => self.tests.push(Tests::one(NAMESPACES, name)),
+                None => self.tests.push(Tests::some(NAMESPACES, &[name])),
             }
         }
     }
