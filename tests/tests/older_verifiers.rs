@@ -14,7 +14,8 @@ fn objects() -> Vec<BpfObject> {
     if !with_kernel_program() {
         return Vec::new();
     }
-    let parse = |variant| BpfObject::parse(object(variant).expect("it is embedded")).expect("it is an object file");
+    let parse =
+        |variant| BpfObject::parse(object(variant).expect("it is embedded")).expect("it is an object file");
     [Variant::Plain, Variant::Trace].map(parse).into()
 }
 

@@ -7,12 +7,18 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
     /// The first process runs, on this kernel.
-    Booted { release: String },
+    Booted {
+        release: String,
+    },
     /// A step of the plan begins, by its number from 0.
     Begins(usize),
     /// A line that the step's program wrote.
     Said(String),
-    Ended { step: usize, end: End, took: Duration },
+    Ended {
+        step: usize,
+        end: End,
+        took: Duration,
+    },
     /// All steps are over. Without it the machine has failed, whatever else it said.
     Done,
     /// It can't go on.
@@ -109,7 +115,8 @@ mod tests {
 
     #[test]
     fn anything_else_is_no_report() {
-        for line in ["", "SeaBIOS (version 1.16)", "begins", "ended 1 exit 0", "ended 1 well 0 5", "done it"] {
+        for line in ["", "SeaBIOS (version 1.16)", "begins", "ended 1 exit 0", "ended 1 well 0 5", "done it"]
+        {
             assert_eq!(Report::parse(line), None, "{line}");
         }
     }

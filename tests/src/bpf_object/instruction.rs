@@ -164,7 +164,10 @@ mod tests {
             let [low, high] = offset.to_le_bytes();
             [0x7b, FRAME_POINTER, low, high, 0, 0, 0, 0]
         };
-        let address = [[MOVE_REGISTER, 2 | FRAME_POINTER << 4, 0, 0, 0, 0, 0, 0], [ADD, 2, 0, 0, 0xc0, 0xff, 0xff, 0xff]];
+        let address = [
+            [MOVE_REGISTER, 2 | FRAME_POINTER << 4, 0, 0, 0, 0, 0, 0],
+            [ADD, 2, 0, 0, 0xc0, 0xff, 0xff, 0xff],
+        ];
         assert_eq!(stack(&program(&[ZERO, LEAVE])), 0);
         assert_eq!(stack(&program(&[store(-8), store(-40), LEAVE])), 40);
         assert_eq!(stack(&program(&[store(-8), address[0], address[1], LEAVE])), 64);

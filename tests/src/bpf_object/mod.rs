@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 use object::{
-    File, Object as _, ObjectSection as _, ObjectSymbol as _, RelocationTarget, Section, SectionKind, SymbolKind,
+    File, Object as _, ObjectSection as _, ObjectSymbol as _, RelocationTarget, Section, SectionKind,
+    SymbolKind,
 };
 
 use instruction::Instruction;
@@ -34,15 +35,19 @@ impl BpfObject {
         let file = File::parse(bytes)?;
         let mut functions = BTreeMap::new();
         for symbol in file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.size() > 0) {
-            let section = file.section_by_index(symbol.section_index().context("a function without a section")?)?;
+            let section =
+                file.section_by_index(symbol.section_index().context("a function without a section")?)?;
             if section.kind() != SectionKind::Text {
                 continue;
             }
-            let code = section.data_range(symbol.address(), symbol.size())?.context("a function beyond its section")?;
+            let code = section
+                .data_range(symbol.address(), symbol.size())?
+                .context("a function beyond its section")?;
             let instructions: Vec<_> = Instruction::all(code).collect();
             let place = (section.index().0, symbol.address());
             let relocated = called_by_relocation(&file, &section)?;
-            let calls = instructions.iter().enumerate().filter(|(_, instruction)| instruction.calls_function());
+            let calls =
+                instructions.iter().enumerate().filter(|(_, instruction)| instruction.calls_function());
             let calls = calls.map(|(index, instruction)| {
                 let at = symbol.address() + 8 * index as u64;
                 let nearby = at.wrapping_add_signed(8 * (1 + i64::from(instruction.immediate)));

@@ -8,11 +8,7 @@ use std::io::{self, Write};
 /// # Panics
 /// Instead of skipping, where the environment has `KNOCK_REQUIRE_PRIVILEGED`.
 pub fn privileged() -> bool {
-    if !nix::unistd::geteuid().is_root() {
-        skipped_for("root")
-    } else {
-        with_kernel_program()
-    }
+    if !nix::unistd::geteuid().is_root() { skipped_for("root") } else { with_kernel_program() }
 }
 
 /// Whether knock-ctl holds the kernel program; else as [`privileged`].

@@ -27,7 +27,7 @@ impl Apt {
         fs::write(folder.join("sources.list"), format!("deb [signed-by={KEYRING}] {}\n", suite.source()))?;
         fs::write(folder.join("status"), "")?;
         let apt = Self { folder: folder.to_owned() };
-        run(apt.command("apt-get").args(["--quiet", "update"]))?;
+        run(apt.command("apt-get").args(["-qq", "update"]))?;
         Ok(apt)
     }
 
@@ -88,7 +88,7 @@ pub fn unpack_with_dependencies(package: &str, root: &Path) -> Result<()> {
 fn unpack(mut apt: Command, packages: &[String], root: &Path) -> Result<()> {
     let archives = tempfile::tempdir()?;
     // apt's own user may not enter the folders that lead here.
-    apt.args(["-o", "APT::Sandbox::User=root", "--quiet", "download"]).args(packages);
+    apt.args(["-o", "APT::Sandbox::User=root", "-qq", "download"]).args(packages);
     run(apt.current_dir(archives.path()))?;
     fs::create_dir_all(root).with_context(|| root.display().to_string())?;
     for archive in fs::read_dir(archives.path())? {

@@ -63,15 +63,19 @@ impl Archive {
 
     /// The first entry of a path counts.
     fn entry(&mut self, path: &Path, mode: u32, content: &[u8]) -> Result<()> {
-        let path: PathBuf = Path::new("/").join(path).components().filter(|part| *part != Component::CurDir).collect();
-        if let Some(parent) = path.parent().filter(|parent| !self.known.contains(*parent) && parent.parent().is_some()) {
-            self.folder(&parent.to_owned())?;
+        let path: PathBuf =
+            Path::new("/").join(path).components().filter(|part| *part != Component::CurDir).collect();
+        if let Some(parent) =
+            path.parent().filter(|parent| !self.known.contains(*parent) && parent.parent().is_some())
+        {
+            self.folder(parent)?;
         }
         if !self.known.insert(path.clone()) {
             return Ok(());
         }
         self.entries += 1;
-        let name = path.strip_prefix("/")?.to_str().with_context(|| format!("{} is no text", path.display()))?;
+        let name =
+            path.strip_prefix("/")?.to_str().with_context(|| format!("{} is no text", path.display()))?;
         let entry = Builder::new(name).ino(self.entries).mode(mode).nlink(1);
         let mut writer = entry.write(&mut self.output, u32::try_from(content.len())?);
         writer.write_all(content)?;

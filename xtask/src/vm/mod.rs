@@ -62,7 +62,7 @@ pub fn run(selection: &Selection) -> Result<()> {
     setup::everything()?;
     let folder = target().join("vm");
     let qemu = Qemu::find(&folder.join("qemu"))?;
-    let programs = Programs::build(&plan::FILES, &folder.join("programs"))?;
+    let programs = Programs::build(selection.extent().files(), &folder.join("programs"))?;
     let all = tests_in_namespaces(&programs)?;
     let mut trials = Vec::new();
     for &suite in selection.suites() {
@@ -95,7 +95,12 @@ fn try_kernel(
     let [file_system, console, report] =
         ["file-system.cpio", "console.log", "report.log"].map(|name| machines.join(name));
     root::write(&file_system, programs, &modules, &steps)?;
-    eprintln!("{suite}: Linux {}, {} steps; its console is in {}", kernel.release, steps.len(), console.display());
+    eprintln!(
+        "{suite}: Linux {}, {} steps; its console is in {}",
+        kernel.release,
+        steps.len(),
+        console.display()
+    );
     let machine =
         Machine { kernel: &kernel.image, file_system: &file_system, console: &console, report: &report };
     let power_off = machine::run(qemu, &machine, &plan.tests);

@@ -64,10 +64,14 @@ fn build_tests(names: &[&str]) -> Result<Vec<PathBuf>> {
     }
     let line = line(&build);
     eprintln!("+ {line}");
-    let output = build.stderr(Stdio::inherit()).output().with_context(|| format!("`{line}` did not start"))?;
+    let output =
+        build.stderr(Stdio::inherit()).output().with_context(|| format!("`{line}` did not start"))?;
     ensure!(output.status.success(), "`{line}` failed: {}", output.status);
-    let messages: Vec<Value> =
-        output.stdout.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+    let messages: Vec<Value> = output
+        .stdout
+        .split(|&byte| byte == b'\n')
+        .filter_map(|line| serde_json::from_slice(line).ok())
+        .collect();
     names
         .iter()
         .map(|name| {
@@ -96,5 +100,9 @@ pub fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let system = ["/usr/sbin", "/usr/bin"].map(PathBuf::from);
     // What the system has is what the tests know.
-    system.into_iter().chain(std::env::split_paths(OsStr::new(&path))).map(|folder| folder.join(name)).find(|path| path.is_file())
+    system
+        .into_iter()
+        .chain(std::env::split_paths(OsStr::new(&path)))
+        .map(|folder| folder.join(name))
+        .find(|path| path.is_file())
 }

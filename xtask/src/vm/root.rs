@@ -17,9 +17,10 @@ const TESTS: &str = "/knock/deps";
 
 /// What tests and their shell scripts run besides what has to be installed for them.
 const COMMON_PROGRAMS: [&str; 40] = [
-    "sh", "bash", "awk", "basename", "cat", "chmod", "chown", "cp", "cut", "date", "dd", "echo", "env", "grep", "head",
-    "id", "kill", "ln", "ls", "mkdir", "mknod", "mount", "mv", "printf", "readlink", "rm", "rmdir", "sed", "seq",
-    "setpriv", "sleep", "sysctl", "tail", "tc", "test", "touch", "true", "umount", "unshare", "wc",
+    "sh", "bash", "awk", "basename", "cat", "chmod", "chown", "cp", "cut", "date", "dd", "echo", "env",
+    "grep", "head", "id", "kill", "ln", "ls", "mkdir", "mknod", "mount", "mv", "printf", "readlink", "rm",
+    "rmdir", "sed", "seq", "setpriv", "sleep", "sysctl", "tail", "tc", "test", "touch", "true", "umount",
+    "unshare", "wc",
 ];
 
 /// Files and folders that programs read, where the host has them.
@@ -67,7 +68,8 @@ pub fn write(path: &Path, programs: &Programs, modules: &[Module], steps: &[Step
     }
     for program in COMMON_PROGRAMS.into_iter().chain(test_programs()).filter_map(programs::find) {
         // All folders of programs are one of these two.
-        let folder = if program.parent().is_some_and(|folder| folder.ends_with("sbin")) { "sbin" } else { "bin" };
+        let folder =
+            if program.parent().is_some_and(|folder| folder.ends_with("sbin")) { "sbin" } else { "bin" };
         let target = Path::new("/usr").join(folder).join(program.file_name().unwrap_or_default());
         add(&mut archive, &program, &target)?;
     }
@@ -83,7 +85,11 @@ pub fn write(path: &Path, programs: &Programs, modules: &[Module], steps: &[Step
     }
     archive.file(Path::new("/etc/passwd"), USERS.as_bytes(), 0o644)?;
     archive.file(Path::new("/etc/group"), GROUPS.as_bytes(), 0o644)?;
-    archive.file(Path::new("/etc/nsswitch.conf"), b"passwd: files\ngroup: files\nhosts: files dns\n", 0o644)?;
+    archive.file(
+        Path::new("/etc/nsswitch.conf"),
+        b"passwd: files\ngroup: files\nhosts: files dns\n",
+        0o644,
+    )?;
     archive.file(Path::new("/etc/hosts"), b"127.0.0.1 localhost\n::1 localhost\n", 0o644)?;
     archive.finish()
 }

@@ -78,11 +78,16 @@ impl Trial {
     }
 
     fn row(&self) -> Vec<String> {
-        let (passed, failed) = self.outcome.runs.values().map(Run::count).fold(
-            (0, 0),
-            |(passed, failed), (more_passed, more_failed)| (passed + more_passed, failed + more_failed),
-        );
-        let mut row = vec![self.suite.to_string(), self.release.clone(), yes_or_no(self.outcome.booted.is_some())];
+        let (passed, failed) = self
+            .outcome
+            .runs
+            .values()
+            .map(Run::count)
+            .fold((0, 0), |(passed, failed), (more_passed, more_failed)| {
+                (passed + more_passed, failed + more_failed)
+            });
+        let mut row =
+            vec![self.suite.to_string(), self.release.clone(), yes_or_no(self.outcome.booted.is_some())];
         row.extend([LOADS, NATIVE, GENERIC].map(|test| self.has_passed(test).map_or("-".into(), yes_or_no)));
         row.extend([passed, failed, self.plan.skipped.len()].map(|count| count.to_string()));
         row.extend(PROGRAMS.map(|program| self.verified(program).unwrap_or("-").to_owned()));
@@ -105,7 +110,8 @@ impl Trial {
 pub fn table(trials: &[Trial]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
-    let mut header = vec!["suite", "kernel", "boots", "loads", "native", "generic", "passed", "failed", "skipped"];
+    let mut header =
+        vec!["suite", "kernel", "boots", "loads", "native", "generic", "passed", "failed", "skipped"];
     header.extend(PROGRAMS);
     header.push("in all");
     table.set_header(header);
