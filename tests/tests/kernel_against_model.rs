@@ -20,9 +20,7 @@ use std::sync::{LazyLock, Mutex, MutexGuard};
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
 const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
 
-/// Random streams, unless the environment says how many.
-const STREAMS: u64 = 60;
-const STREAMS_VARIABLE: &str = "KNOCK_STREAMS";
+const SEEDS: u64 = 60;
 const PACKETS: usize = 200;
 /// How often a stream may begin anew.
 const TRIES: u32 = 50;
@@ -49,10 +47,6 @@ static FILTER: LazyLock<Mutex<KernelFilter>> = LazyLock::new(|| {
 });
 
 const SCANNERS: Scanners = Scanners { ports: 20, within_ms: 10_000, hold_ms: 600_000, include_public: false };
-
-fn streams() -> u64 {
-    std::env::var(STREAMS_VARIABLE).map_or(STREAMS, |number| number.parse().expect("a number of streams"))
-}
 
 fn filter() -> MutexGuard<'static, KernelFilter> {
     FILTER.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -135,7 +129,7 @@ fn outcome_and_state_agree_after_every_packet_of_random_streams() {
         return;
     }
     let mut kernel = filter();
-    for seed in 0..streams() {
+    for seed in 0..SEEDS {
         let stream = Stream::from_seed(seed, PACKETS);
         let rules = in_real_time(stream.rules.clone(), seed);
         kernel.multi_buffer = seed % 2 == 1 && has_multi_buffer();
@@ -171,7 +165,7 @@ fn outcome_and_state_agree_when_a_change_of_rules_is_not_confirmed() {
         return;
     }
     let mut kernel = filter();
-    for seed in 0..streams().div_ceil(2) {
+    for seed in 0..SEEDS / 2 {
         let stream = Stream::from_seed(1_000 + seed, PACKETS);
         let rules = in_real_time(stream.rules.clone(), seed);
         let before = (seed % 3 != 0).then(|| others(&rules));
