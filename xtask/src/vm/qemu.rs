@@ -51,7 +51,7 @@ impl Qemu {
         command.args(["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", MEMORY]);
         command.args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]);
         command.arg("-kernel").arg(machine.kernel).arg("-initrd").arg(machine.file_system);
-        command.args(["-append", "console=ttyS0 panic=-1 quiet"]);
+        command.args(["-append", "console=ttyS0 panic=-1 loglevel=6"]);
         for port in [machine.console, machine.report] {
             command.args(["-serial", &format!("file:{}", port.display())]);
         }
