@@ -50,14 +50,13 @@ const PINNED_MAPS: &[&str] = &[
     "SERIALS",
     "EVENTS",
     "COUNTERS",
+    "GRANTED",
     "DROPS",
     "BUDGET",
     "GRANTS_SCRATCH",
     "CONNECTIONS_SCRATCH",
-    "SCRATCH",
-    "PACKET",
+    "WORKSPACE",
     "OPENINGS",
-    "UNFOLLOWED",
 ];
 
 /// Which of the embedded programs.
