@@ -1,10 +1,12 @@
-//! The project's own tasks: `cargo xtask setup|build|package|test|demo`.
+//! The project's own tasks: `cargo xtask setup|build|package|test|demo|evening`.
 
 mod bpf_toolchain;
 mod build;
 mod demo;
+mod evening;
 mod package;
 mod setup;
+mod story;
 mod test;
 mod workspace;
 
@@ -45,6 +47,12 @@ enum Task {
     },
     /// Show on this machine, in network namespaces, what knock-ctl does
     Demo,
+    /// Play a knockd user's evening on a fresh Debian: install the package, import knockd.conf, err, correct, knock, look
+    Evening {
+        /// With a program that is built quickly and runs slowly
+        #[arg(long)]
+        debug: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -64,11 +72,12 @@ fn run(task: Task) -> Result<()> {
         Task::Package { check, debug } => package(check, debug),
         Task::Test { arguments } => test::all(&arguments),
         Task::Demo => demo::run(),
+        Task::Evening { debug } => evening::run(Profile::of(debug)),
     }
 }
 
 fn package(check: bool, debug: bool) -> Result<()> {
-    let profile = if debug { Profile::Debug } else { Profile::Release };
+    let profile = Profile::of(debug);
     let built = if check { package::build_and_check(profile) } else { package::build(profile) };
     built.map(|package| println!("{}", package.display()))
 }

@@ -23,6 +23,10 @@ pub enum Profile {
 }
 
 impl Profile {
+    pub fn of(debug: bool) -> Self {
+        if debug { Self::Debug } else { Self::Release }
+    }
+
     fn arguments(self) -> &'static [&'static str] {
         match self {
             Self::Release => &["--release"],
@@ -100,7 +104,7 @@ fn compress(folder: &Path) -> Result<()> {
 }
 
 /// As Debian names this machine's.
-fn architecture() -> Result<String> {
+pub fn architecture() -> Result<String> {
     let output = Command::new("dpkg").arg("--print-architecture").output();
     let output = output.context("`dpkg --print-architecture` did not start; packages are built on Debian")?;
     if !output.status.success() {
