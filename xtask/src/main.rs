@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use package::Profile;
+use package::{Profile, Version};
 
 #[derive(Parser)]
 #[command(about = "The project's own tasks")]
@@ -38,6 +38,9 @@ enum Task {
         /// With a program that is built quickly and runs slowly
         #[arg(long)]
         debug: bool,
+        /// Of another version than this workspace's, to try upgrades
+        #[arg(long, value_name = "VERSION")]
+        version: Option<Version>,
     },
     /// Run all tests, after setup: as root, since a test that has to be skipped fails
     Test {
@@ -69,15 +72,16 @@ fn run(task: Task) -> Result<()> {
     match task {
         Task::Setup => setup::everything(),
         Task::Build => build::release().map(|program| println!("{}", program.display())),
-        Task::Package { check, debug } => package(check, debug),
+        Task::Package { check, debug, version } => package(check, debug, version.unwrap_or_default()),
         Task::Test { arguments } => test::all(&arguments),
         Task::Demo => demo::run(),
         Task::Evening { debug } => evening::run(Profile::of(debug)),
     }
 }
 
-fn package(check: bool, debug: bool) -> Result<()> {
+fn package(check: bool, debug: bool, version: Version) -> Result<()> {
     let profile = Profile::of(debug);
-    let built = if check { package::build_and_check(profile) } else { package::build(profile) };
+    let built =
+        if check { package::build_and_check(profile, &version) } else { package::build(profile, &version) };
     built.map(|package| println!("{}", package.display()))
 }

@@ -13,7 +13,7 @@ mod turn;
 mod watchdog;
 
 pub use flood::{Flood, Volley};
-pub use gate::{equipped_with, privileged};
+pub use gate::{equipped_with, packages, privileged};
 pub use process::Process;
 pub use raw_socket::RawSocket;
 

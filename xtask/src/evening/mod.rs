@@ -11,7 +11,7 @@ mod user;
 use anyhow::{Result, ensure};
 use nix::unistd::Uid;
 
-use crate::package::{self, Profile};
+use crate::package::{self, Profile, Version};
 use crate::setup;
 use crate::story::Interrupt;
 use neighbourhood::Neighbourhood;
@@ -20,7 +20,7 @@ use neighbourhood::Neighbourhood;
 pub fn run(profile: Profile) -> Result<()> {
     ensure!(Uid::effective().is_root(), "the evening makes a system and namespaces for it: run it as root");
     setup::for_evening()?;
-    let package = package::build(profile)?;
+    let package = package::build(profile, &Version::default())?;
     let base = base::tarball()?;
     let interrupt = Interrupt::catch()?;
     let neighbourhood = Neighbourhood::new(&base, &package, &interrupt)?;
