@@ -4,8 +4,8 @@ use std::sync::OnceLock;
 
 static ANNOUNCED: OnceLock<&str> = OnceLock::new();
 
-/// The version that the crate which says this is built as: its package's, or what `KNOCK_CTL_VERSION` was when it was compiled. Said by
-/// the program alone, so that one of another version is built without building the library anew.
+/// The version that the crate which says this is built as: its package's, or what `KNOCK_CTL_VERSION` was when it was
+/// compiled. Said by the program alone, so that one of another version is built without building the library anew.
 #[macro_export]
 macro_rules! built_version {
     () => {

@@ -162,8 +162,8 @@ impl Program {
         self.classifier().map(|_| ())
     }
 
-    /// SHA-256 of this version and the object file, in hexadecimal. Another version's programs are never taken for one's own, so that
-    /// what judges packets is of the version that the controller says it is.
+    /// SHA-256 of this version and the object file, in hexadecimal. Another version's programs are never taken for one's
+    /// own, so that what judges packets is of the version that the controller says it is.
     ///
     /// # Errors
     /// [`DatapathError::NoProgram`] when none is embedded.

@@ -27,8 +27,8 @@ pub fn equipped_with(program: &str) -> bool {
     std::env::split_paths(&paths).any(|path| path.join(program).is_file()) || skipped_for(program)
 }
 
-/// Two Debian packages, that of the older version first, from the environment's `KNOCK_PACKAGES`; if it has none, a test is skipped as
-/// loudly, and returns. `cargo xtask test` builds them when it runs all tests.
+/// Two Debian packages, that of the older version first, from the environment's `KNOCK_PACKAGES`; if it has none, this
+/// says as loudly that a test is skipped. `cargo xtask test` builds them when it runs all tests.
 pub fn packages() -> Option<[PathBuf; 2]> {
     let packages = std::env::var_os("KNOCK_PACKAGES");
     let packages = packages.and_then(|list| std::env::split_paths(&list).collect::<Vec<_>>().try_into().ok());

@@ -19,9 +19,6 @@ pub const HOME: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 7);
 
 const SSH: u16 = 22;
 
-/// After this long without an answer the user takes ssh for closed.
-const PATIENCE: Duration = Duration::from_secs(2);
-
 /// What knockd's users have around it: closed to all that its commands don't let in.
 const FIREWALL: &str = "*filter\n:INPUT DROP\n-A INPUT -i lo -j ACCEPT\n\
                         -A INPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT\nCOMMIT\n";
@@ -70,9 +67,9 @@ impl Neighbourhood {
         self.home.command(program)
     }
 
-    /// A session on the server with a shell; it answers only where ssh is open.
-    pub fn ssh(&self) -> Result<Session> {
-        let mut ssh = self.openssh.client(&self.home, SocketAddr::from((SERVER, SSH)), PATIENCE, "sh");
+    /// A session on the server with a shell; it ends where ssh does not answer within `patience`, in whole seconds.
+    pub fn ssh(&self, patience: Duration) -> Result<Session> {
+        let mut ssh = self.openssh.client(&self.home, SocketAddr::from((SERVER, SSH)), patience, "sh");
         ssh.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut client = Background::start(&mut ssh)?;
         let (to, from) = (client.0.stdin.take(), client.0.stdout.take());
@@ -80,9 +77,14 @@ impl Neighbourhood {
     }
 
     /// `ssh -t` in a terminal, with a program of the server's in it.
-    pub fn ssh_terminal(&self, program: &str, interrupt: &Interrupt) -> Result<Terminal<'_>> {
+    pub fn ssh_terminal(
+        &self,
+        program: &str,
+        patience: Duration,
+        interrupt: &Interrupt,
+    ) -> Result<Terminal<'_>> {
         let to = SocketAddr::from((SERVER, SSH));
-        let ssh = self.openssh.client_with(&self.home, to, PATIENCE, &["RequestTTY=force"], program);
+        let ssh = self.openssh.client_with(&self.home, to, patience, &["RequestTTY=force"], program);
         Terminal::start(&self.home, &ssh, interrupt)
     }
 }

@@ -46,7 +46,7 @@ struct Evening<'a> {
 impl Evening<'_> {
     /// As on every other evening: by knockd.
     fn come_in(&self) -> Result<Shell> {
-        let is_closed = self.user.logs_in()?.is_none();
+        let is_closed = self.user.is_shut_out()?;
         self.expect(
             is_closed,
             "server",
@@ -54,8 +54,8 @@ impl Evening<'_> {
         )?;
         self.user.knocks(OLD_SEQUENCE)?;
         let shell = self.user.logs_in()?;
-        self.expect(shell.is_some(), "home", "knockd lets us in; this first session stays to the end")?;
-        shell.context("no session")
+        self.timeline.say("home", "knockd lets us in; this first session stays to the end");
+        Ok(shell)
     }
 
     fn install(&self, shell: &mut Shell, package: &Path) -> Result<()> {
@@ -86,14 +86,15 @@ impl Evening<'_> {
         let waits = self.user.reads(first, "is undone in")?;
         self.timeline.show(waits.lines());
         self.user.knocks(SEQUENCE)?;
-        let is_out = self.user.logs_in()?.is_none();
+        let is_out = self.user.is_shut_out()?;
         self.expect(is_out, "home", "ssh: nothing answers. Two digits of the file are in the wrong place")?;
         first.done("true", LIMIT)?;
         self.timeline.say("home", "the first session lives on");
         let undone = self.user.reads(first, "it goes off")?;
         self.timeline.show(undone.lines());
-        let is_back = self.user.logs_in()?.is_some();
-        self.expect(is_back, "home", "ssh answers again, without anybody's doing")
+        self.user.logs_in()?;
+        self.timeline.say("home", "ssh answers again, without anybody's doing");
+        Ok(())
     }
 
     /// Returns a session that has come in by the door.
@@ -102,12 +103,11 @@ impl Evening<'_> {
         self.check(first)?;
         self.user.begins(first, "knock-ctl attach --confirm 60s")?;
         self.user.reads(first, "is undone in")?;
-        let is_closed = self.user.logs_in()?.is_none();
+        let is_closed = self.user.is_shut_out()?;
         self.expect(is_closed, "home", "ssh, without a knock: nothing answers")?;
         self.user.knocks(SEQUENCE)?;
-        let second = self.user.logs_in()?;
-        self.expect(second.is_some(), "home", "ssh works at once: a second session")?;
-        let mut second = second.context("no session")?;
+        let mut second = self.user.logs_in()?;
+        self.timeline.say("home", "ssh lets us in: a second session");
         let said = self.user.types(&mut second, "knock-ctl confirm")?;
         self.timeline.show(said.lines());
         Ok(second)
@@ -124,7 +124,7 @@ impl Evening<'_> {
             Ok(listing["grants"].as_array().is_some_and(Vec::is_empty).then_some(()))
         })?;
         self.timeline.say("server", "the door has closed, after its 12 seconds");
-        let is_closed = self.user.logs_in()?.is_none();
+        let is_closed = self.user.is_shut_out()?;
         self.expect(is_closed, "home", "ssh: nothing answers")?;
         second.done("true", LIMIT)?;
         self.timeline.say("home", "the second session lives on");
@@ -142,11 +142,11 @@ impl Evening<'_> {
         let status = self.user.types(second, "systemctl show --property StatusText knock-ctl")?;
         ensure!(status.contains("Filtering eth0"), "not as it should be: the service: {status}");
         self.timeline.show(status.lines());
-        let is_closed = self.user.logs_in()?.is_none();
+        let is_closed = self.user.is_shut_out()?;
         self.expect(is_closed, "home", "ssh, without a knock: nothing answers")?;
         self.user.knocks(SEQUENCE)?;
-        let third = self.user.logs_in()?;
-        self.expect(third.is_some(), "home", "ssh works at once")?;
+        self.user.logs_in()?;
+        self.timeline.say("home", "ssh lets us in");
         for session in [first, second] {
             session.done("true", LIMIT)?;
         }

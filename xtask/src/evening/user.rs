@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use super::neighbourhood::{Neighbourhood, SERVER};
 use super::terminal::Terminal;
@@ -10,6 +10,12 @@ use crate::story::{Interrupt, Shell, Timeline, ask};
 
 /// More than any command takes.
 pub const LIMIT: Duration = Duration::from_secs(60);
+
+/// Less than the time for which the door is open.
+const LOGIN_LIMIT: Duration = Duration::from_secs(10);
+
+/// After this long without an answer the user takes ssh for closed.
+const SILENCE: Duration = Duration::from_secs(2);
 
 const SERVER_NAME: &str = "server";
 
@@ -55,10 +61,18 @@ impl<'a> User<'a> {
         Ok(())
     }
 
-    /// A session in which commands run, where ssh answers.
-    pub fn logs_in(&self) -> Result<Option<Shell>> {
-        let mut session = self.neighbourhood.ssh()?;
-        // An answer to `echo` would be lost to a shell that never begins.
+    /// A session in which commands run.
+    pub fn logs_in(&self) -> Result<Shell> {
+        self.session(LOGIN_LIMIT)?.context("not as it should be: home: ssh does not answer")
+    }
+
+    /// Whether ssh does not answer.
+    pub fn is_shut_out(&self) -> Result<bool> {
+        Ok(self.session(SILENCE)?.is_none())
+    }
+
+    fn session(&self, patience: Duration) -> Result<Option<Shell>> {
+        let mut session = self.neighbourhood.ssh(patience)?;
         let is_open = session.say("echo in") && session.hear(LIMIT, self.interrupt)?.is_some();
         Ok(is_open.then(|| Shell::new(session, self.interrupt.clone())))
     }
@@ -66,6 +80,6 @@ impl<'a> User<'a> {
     /// A program of the server's in a terminal at home.
     pub fn watches(&self, program: &str) -> Result<Terminal<'_>> {
         self.timeline.say("home", &format!("$ ssh -t root@server {program}"));
-        self.neighbourhood.ssh_terminal(program, self.interrupt)
+        self.neighbourhood.ssh_terminal(program, LOGIN_LIMIT, self.interrupt)
     }
 }

@@ -140,7 +140,7 @@ impl Filtered {
 /// No machine of the lab has these addresses.
 fn source(number: u16) -> IpAddr {
     let host = number / 2;
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         Ipv4Addr::new(10, 77, 0, 100 + host as u8).into()
     } else {
         Ipv6Addr::new(0xfd00, 0x77, 0, 0, 0, 0, 1, host).into()
