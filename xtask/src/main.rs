@@ -1,10 +1,12 @@
-//! The project's own tasks: `cargo xtask setup|build|package|test|demo|vm`.
+//! The project's own tasks: `cargo xtask setup|build|package|test|demo|evening|vm`.
 
 mod bpf_toolchain;
 mod build;
 mod demo;
+mod evening;
 mod package;
 mod setup;
+mod story;
 mod test;
 mod vm;
 mod workspace;
@@ -14,7 +16,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use package::Profile;
+use package::{Profile, Version};
 
 #[derive(Parser)]
 #[command(about = "The project's own tasks")]
@@ -37,6 +39,9 @@ enum Task {
         /// With a program that is built quickly and runs slowly
         #[arg(long)]
         debug: bool,
+        /// Of another version than this workspace's, to try upgrades
+        #[arg(long, value_name = "VERSION")]
+        version: Option<Version>,
     },
     /// Run all tests, after setup: as root, since a test that has to be skipped fails
     Test {
@@ -48,6 +53,12 @@ enum Task {
     Demo,
     /// Run tests under other kernels, in emulated machines
     Vm(vm::Selection),
+    /// Play a knockd user's evening on a fresh Debian: install the package, import knockd.conf, err, correct, knock, look
+    Evening {
+        /// With a program that is built quickly and runs slowly
+        #[arg(long)]
+        debug: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -64,15 +75,17 @@ fn run(task: Task) -> Result<()> {
     match task {
         Task::Setup => setup::everything(),
         Task::Build => build::release().map(|program| println!("{}", program.display())),
-        Task::Package { check, debug } => package(check, debug),
+        Task::Package { check, debug, version } => package(check, debug, version.unwrap_or_default()),
         Task::Test { arguments } => test::all(&arguments),
         Task::Demo => demo::run(),
         Task::Vm(selection) => vm::run(&selection),
+        Task::Evening { debug } => evening::run(Profile::of(debug)),
     }
 }
 
-fn package(check: bool, debug: bool) -> Result<()> {
-    let profile = if debug { Profile::Debug } else { Profile::Release };
-    let built = if check { package::build_and_check(profile) } else { package::build(profile) };
+fn package(check: bool, debug: bool, version: Version) -> Result<()> {
+    let profile = Profile::of(debug);
+    let built =
+        if check { package::build_and_check(profile, &version) } else { package::build(profile, &version) };
     built.map(|package| println!("{}", package.display()))
 }

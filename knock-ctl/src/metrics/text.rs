@@ -8,6 +8,7 @@ use prometheus::core::Collector;
 use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use super::{Counts, Sample};
+use crate::version::version;
 
 /// Of the answer to a request for metrics.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
@@ -33,7 +34,7 @@ pub fn to_text(sample: &Sample, counts: Option<&Counts>) -> Result<String, Metri
 
 fn tell_filter(registry: &Registry, sample: &Sample) -> Result<(), MetricsError> {
     let build = gauges(registry, "knock_build_info", "The version of knock-ctl, always 1.", &["version"])?;
-    build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+    build.with_label_values(&[version()]).set(1);
     gauge(registry, "knock_controller_running", "Whether a controller runs.", sample.controller_runs.into())?;
     if let Some(differs) = sample.differs_from_disk {
         gauge(

@@ -14,7 +14,7 @@ mod turn;
 mod watchdog;
 
 pub use flood::{Flood, Volley};
-pub use gate::{equipped_with, privileged, with_kernel_program};
+pub use gate::{equipped_with, packages, privileged, with_kernel_program};
 pub use lateness::lateness;
 pub use process::Process;
 pub use raw_socket::RawSocket;

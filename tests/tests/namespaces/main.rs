@@ -39,6 +39,7 @@ mod service_manager;
 mod site;
 mod ssh;
 mod systems;
+mod upgrade;
 mod users;
 mod whole_machine;
 mod without_controller;

@@ -26,6 +26,11 @@ pub fn for_demo() -> Result<()> {
     with_programs(programs::missing_for_demo(debian::is_here()))
 }
 
+/// For building and the evening.
+pub fn for_evening() -> Result<()> {
+    with_programs(programs::missing_for_evening())
+}
+
 fn with_programs(programs: Vec<Need>) -> Result<()> {
     let mut packages = missing_compiler()?;
     packages.extend(programs);

@@ -49,6 +49,8 @@ const SSH: [&str; 3] = ["sshd", "ssh", "ssh-keygen"];
 pub fn names() -> impl Iterator<Item = &'static str> {
     PROGRAMS.iter().map(|(program, _)| *program)
 }
+const MAKER: (&str, Need) =
+    ("mmdebstrap", Need { package: "mmdebstrap", why: "it makes the fresh system of the evening" });
 
 /// The packages whose programs are not here, each once.
 pub fn missing() -> Vec<Need> {
@@ -60,6 +62,15 @@ pub fn missing_for_demo(ssh: bool) -> Vec<Need> {
     missing_of(|program| {
         ["knock", "nmap", "ip", "nsenter"].contains(&program) || ssh && SSH.contains(&program)
     })
+}
+
+/// Those among them that the evening needs, and what makes its system.
+pub fn missing_for_evening() -> Vec<Need> {
+    const PLAYERS: [&str; 6] = ["knock", "ssh", "ssh-keygen", "tmux", "ip", "nsenter"];
+
+    let (program, maker) = MAKER;
+    let maker = (!has_program(program)).then_some(maker);
+    missing_of(|program| PLAYERS.contains(&program)).into_iter().chain(maker).collect()
 }
 
 fn missing_of(wanted: impl Fn(&str) -> bool) -> Vec<Need> {

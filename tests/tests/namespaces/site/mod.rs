@@ -3,9 +3,9 @@
 mod aim;
 mod behind;
 mod connection;
-mod connections;
 mod controller;
 mod foreign_program;
+mod hammer;
 mod knocks;
 mod mode;
 mod service;
@@ -17,9 +17,9 @@ mod witness;
 pub use aim::Aim;
 pub use behind::{BEHIND, load_ruleset, put_behind_server};
 pub use connection::{carries_data, connect, connect_of, connect_within};
-pub use connections::Connections;
 pub use controller::Controller;
 pub use foreign_program::ForeignProgram;
+pub use hammer::hammer;
 pub use knocks::{Knock, keep_order_on_the_wire, knock_raw, stock_knock};
 pub use mode::Mode;
 pub(crate) use mode::in_each_mode;
@@ -89,7 +89,12 @@ impl Site {
 
     /// Attaches to the server's interface, and returns once the controller watches. More arguments go to `attach`.
     pub fn attach(&self, arguments: &[&str]) -> Controller {
-        let mut controller = self.start(arguments);
+        self.attach_of(&program(), arguments)
+    }
+
+    /// As [`Site::attach`], by a program that need not be the one built beside the test.
+    pub fn attach_of(&self, program: &Path, arguments: &[&str]) -> Controller {
+        let mut controller = self.start_of(program, arguments);
         controller.expect("watching;");
         controller
     }
@@ -101,8 +106,13 @@ impl Site {
 
     /// As [`Site::attach`], without waiting.
     pub fn start(&self, arguments: &[&str]) -> Controller {
-        let (program, config) = (program(), self.config());
-        let words = [&[text(&program), "attach", INTERFACE, "--config", text(&config)], arguments].concat();
+        self.start_of(&program(), arguments)
+    }
+
+    /// As [`Site::attach_of`], without waiting.
+    pub fn start_of(&self, program: &Path, arguments: &[&str]) -> Controller {
+        let config = self.config();
+        let words = [&[text(program), "attach", INTERFACE, "--config", text(&config)], arguments].concat();
         Controller::new(self.lab.spawn_in(Machine::Server, &words).unwrap())
     }
 
@@ -133,6 +143,20 @@ impl Site {
     pub fn change_address(&self, machine: Machine, what: &str, address: IpAddr) {
         let prefixed = format!("{address}/{}", if address.is_ipv4() { 24 } else { 64 });
         self.run(machine, &["ip", "address", what, &prefixed, "dev", INTERFACE]);
+    }
+
+    /// Nobody answers for these addresses when the server looks for its neighbours: it knows them to be at the client's.
+    pub fn make_neighbours(&self, addresses: &[IpAddr]) {
+        let mac = Machine::Client.mac().map(|byte| format!("{byte:02x}")).join(":");
+        let neighbours: String = addresses
+            .iter()
+            .map(|address| {
+                format!("neighbour replace {address} lladdr {mac} nud permanent dev {INTERFACE}\n")
+            })
+            .collect();
+        let batch = self.file("neighbours");
+        fs::write(&batch, neighbours).unwrap();
+        self.run(Machine::Server, &["ip", "-batch", text(&batch)]);
     }
 
     /// What `status --json` says.

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM end the demo's waiting, not its process, so that it cleans up.
+//! Ctrl-C and SIGTERM end the story's waiting, not its process, so that it cleans up.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,6 +10,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
 /// Whether the user has asked for the end.
+#[derive(Clone)]
 pub struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {

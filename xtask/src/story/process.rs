@@ -1,4 +1,4 @@
-//! Programs that end with the demo.
+//! Programs that end with the story.
 
 use std::io::Read as _;
 use std::process::{Child, Command, Stdio};
@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::interrupt::Interrupt;
+use super::Interrupt;
 use crate::workspace::line;
 
 /// A running program: asked to end when dropped, then made to.

@@ -1,4 +1,4 @@
-//! A live connection to the service, over which what is said comes back.
+//! A live connection to a service that answers in lines.
 
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::interrupt::Interrupt;
-use super::process::Background;
+use super::Background;
+use super::Interrupt;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -37,17 +37,32 @@ impl Session {
         Self { to: Box::new(to), lines, said: 0, _client: client }
     }
 
+    /// Says a line; `false` where the connection has ended.
+    pub fn say(&mut self, line: &str) -> bool {
+        writeln!(self.to, "{line}").and_then(|()| self.to.flush()).is_ok()
+    }
+
+    /// The next line from there; `None` as soon as the connection has ended.
+    pub fn hear(&mut self, patience: Duration, interrupt: &Interrupt) -> Result<Option<String>> {
+        interrupt.wait_for("an answer of the service", patience, || match self.lines.try_recv() {
+            Ok(line) => Ok(Some(Some(line))),
+            Err(TryRecvError::Empty) => Ok(None),
+            Err(TryRecvError::Disconnected) => Ok(Some(None)),
+        })
+    }
+
     /// Whether what is said now comes back. `false` as soon as the connection has ended.
     pub fn answers(&mut self, interrupt: &Interrupt) -> Result<bool> {
         self.said += 1;
         let words = format!("are you there? ({})", self.said);
-        if writeln!(self.to, "{words}").and_then(|()| self.to.flush()).is_err() {
+        if !self.say(&words) {
             return Ok(false);
         }
-        interrupt.wait_for("an answer of the service", PATIENCE, || match self.lines.try_recv() {
-            Ok(line) => Ok((line == words).then_some(true)),
-            Err(TryRecvError::Empty) => Ok(None),
-            Err(TryRecvError::Disconnected) => Ok(Some(false)),
-        })
+        while let Some(line) = self.hear(PATIENCE, interrupt)? {
+            if line == words {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
