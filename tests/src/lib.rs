@@ -1,8 +1,10 @@
 //! Packet builder, reference model, network namespace lab, and the kernel program without a network.
 
+pub mod agreement;
 pub mod assembly;
 pub mod core;
 pub mod fixtures;
+pub mod fuzz;
 pub mod kernel;
 pub mod lab;
 pub mod model;

@@ -1,8 +1,9 @@
-//! The project's own tasks: `cargo xtask setup|build|package|test|demo`.
+//! The project's own tasks: `cargo xtask setup|build|package|test|fuzz|demo`.
 
 mod bpf_toolchain;
 mod build;
 mod demo;
+mod fuzz;
 mod package;
 mod setup;
 mod test;
@@ -10,9 +11,11 @@ mod workspace;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use fuzz::Corpora;
 use package::Profile;
 
 #[derive(Parser)]
@@ -43,6 +46,17 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Try arbitrary bytes on what reads bytes, after installing what that needs; a finding fails
+    Fuzz {
+        /// Which targets, one after the other; all unless said
+        targets: Vec<String>,
+        /// For how long each; 0: not at all
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        /// Make the committed corpora the fewest inputs that reach as much as all known ones
+        #[arg(long)]
+        minimise: bool,
+    },
     /// Show on this machine, in network namespaces, what knock-ctl does
     Demo,
 }
@@ -63,6 +77,10 @@ fn run(task: Task) -> Result<()> {
         Task::Build => build::release().map(|program| println!("{}", program.display())),
         Task::Package { check, debug } => package(check, debug),
         Task::Test { arguments } => test::all(&arguments),
+        Task::Fuzz { targets, seconds, minimise } => {
+            let corpora = if minimise { Corpora::Minimised } else { Corpora::StayAsTheyAre };
+            fuzz::fuzz(&targets, Duration::from_secs(seconds), corpora)
+        }
         Task::Demo => demo::run(),
     }
 }

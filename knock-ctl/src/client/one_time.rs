@@ -85,7 +85,9 @@ fn unused_lines(text: &[u8]) -> impl Iterator<Item = Line<'_>> {
         offset += text.len();
         line
     });
-    lines.filter(|line| !matches!(line.text.trim_ascii().first(), None | Some(b'#')))
+    // What the server takes for a blank line is one here too.
+    let first = |line: &Line<'_>| String::from_utf8_lossy(line.text).trim().chars().next();
+    lines.filter(move |line| !matches!(first(line), None | Some('#')))
 }
 
 impl Line<'_> {

@@ -98,6 +98,12 @@ fn a_faulty_line_is_refused_by_its_number_and_stays_unused() {
 }
 
 #[test]
+fn a_line_of_blanks_of_any_kind_is_no_line() {
+    let lines = Lines::new("\t\u{b}\n\u{a0}\n 7000,8000\n");
+    assert_eq!(lines.take(), ("7000/tcp 8000/tcp".to_owned(), 0));
+}
+
+#[test]
 fn no_two_clients_get_the_same_line() {
     // Lines of both kinds: some are marked in place, for others the file is replaced.
     let text: String =
