@@ -1,9 +1,10 @@
-//! The project's own tasks: `cargo xtask setup|build|package|test|demo|evening|vm`.
+//! The project's own tasks: `cargo xtask setup|build|package|test|fuzz|demo|evening|vm`.
 
 mod bpf_toolchain;
 mod build;
 mod demo;
 mod evening;
+mod fuzz;
 mod package;
 mod setup;
 mod story;
@@ -13,9 +14,11 @@ mod workspace;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use fuzz::Corpora;
 use package::{Profile, Version};
 
 #[derive(Parser)]
@@ -49,6 +52,17 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Try arbitrary bytes on what reads bytes, after installing what that needs; a finding fails
+    Fuzz {
+        /// Which targets, one after the other; all unless said
+        targets: Vec<String>,
+        /// For how long each; 0: not at all
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        /// Make the committed corpora the fewest inputs that reach as much as all known ones
+        #[arg(long)]
+        minimise: bool,
+    },
     /// Show on this machine, in network namespaces, what knock-ctl does
     Demo,
     /// Run tests under other kernels, in emulated machines
@@ -77,6 +91,10 @@ fn run(task: Task) -> Result<()> {
         Task::Build => build::release().map(|program| println!("{}", program.display())),
         Task::Package { check, debug, version } => package(check, debug, version.unwrap_or_default()),
         Task::Test { arguments } => test::all(&arguments),
+        Task::Fuzz { targets, seconds, minimise } => {
+            let corpora = if minimise { Corpora::Minimised } else { Corpora::StayAsTheyAre };
+            fuzz::fuzz(&targets, Duration::from_secs(seconds), corpora)
+        }
         Task::Demo => demo::run(),
         Task::Vm(selection) => vm::run(&selection),
         Task::Evening { debug } => evening::run(Profile::of(debug)),

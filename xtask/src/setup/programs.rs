@@ -15,6 +15,9 @@ pub const COMPILER: [Need; 2] = [
     Need { package: "libstd-rust-web-dev-bpf", why: "it is `core` for the kernel's virtual machine" },
 ];
 
+/// A compiler for libFuzzer.
+pub const LIBFUZZER_COMPILER: Need = Need { package: "g++", why: "it compiles libFuzzer" };
+
 /// Each program with its package.
 const PROGRAMS: [(&str, Need); 20] = [
     ("knock", Need { package: "knockd", why: "it brings the stock client" }),
@@ -49,6 +52,7 @@ const SSH: [&str; 3] = ["sshd", "ssh", "ssh-keygen"];
 pub fn names() -> impl Iterator<Item = &'static str> {
     PROGRAMS.iter().map(|(program, _)| *program)
 }
+
 const MAKER: (&str, Need) =
     ("mmdebstrap", Need { package: "mmdebstrap", why: "it makes the fresh system of the evening" });
 
