@@ -1,5 +1,6 @@
-//! The project's own tasks: `cargo xtask setup|build|package|test|demo`.
+//! The project's own tasks: `cargo xtask setup|build|package|test|demo|bench`.
 
+mod bench;
 mod bpf_toolchain;
 mod build;
 mod demo;
@@ -45,6 +46,18 @@ enum Task {
     },
     /// Show on this machine, in network namespaces, what knock-ctl does
     Demo,
+    /// Measure what it costs and withstands, beside its peers: as root, in network namespaces, for some twenty minutes
+    Bench {
+        /// In under two minutes, from few repeats
+        #[arg(long)]
+        quick: bool,
+        /// Only these sections, as in `--only cost,growth`
+        #[arg(long)]
+        only: Option<String>,
+        /// Put tables and plots below docs/measurements too
+        #[arg(long)]
+        publish: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -64,6 +77,7 @@ fn run(task: Task) -> Result<()> {
         Task::Package { check, debug } => package(check, debug),
         Task::Test { arguments } => test::all(&arguments),
         Task::Demo => demo::run(),
+        Task::Bench { quick, only, publish } => bench::measure(quick, only.as_deref(), publish),
     }
 }
 

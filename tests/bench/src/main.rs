@@ -1,0 +1,86 @@
+//! What knock-ctl costs and withstands, beside what else there is: one run, one set of tables. Needs root.
+
+mod cost;
+mod effort;
+mod growth;
+mod programs;
+mod report;
+mod sample;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, ensure};
+use clap::{Parser, ValueEnum};
+
+use effort::Effort;
+use report::{Document, Environment, Section};
+
+#[derive(Parser)]
+#[command(about = "Measures knock-ctl beside what else there is; needs root")]
+struct CommandLine {
+    /// In under two minutes, from few repeats
+    #[arg(long)]
+    quick: bool,
+    /// Only these sections
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Part>,
+    /// Where results.json, results.md and the plots are put
+    #[arg(long)]
+    folder: PathBuf,
+    /// Where they are put too, to be published
+    #[arg(long)]
+    publish: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    Cost,
+    Growth,
+}
+
+fn main() -> ExitCode {
+    match run(&CommandLine::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &CommandLine) -> Result<()> {
+    ensure!(nix::unistd::geteuid().is_root(), "programs are loaded into the kernel: run it as root");
+    ensure!(
+        knock_ctl::datapath::is_embedded(),
+        "knock-ctl was built without its kernel program: run `cargo xtask setup`, then this again"
+    );
+    let effort = if arguments.quick { Effort::Quick } else { Effort::Full };
+    let environment = Environment::here(arguments.quick);
+    println!("{}\n", environment.sentence());
+    let mut document = Document::new(environment);
+    for part in Part::value_variants()
+        .iter()
+        .filter(|part| arguments.only.is_empty() || arguments.only.contains(part))
+    {
+        let section = part.measure(effort)?;
+        println!("{}", section.text());
+        document.sections.push(section);
+    }
+    for folder in [Some(&arguments.folder), arguments.publish.as_ref()].into_iter().flatten() {
+        document.write(folder)?;
+        println!("{}", folder.join("results.md").display());
+    }
+    let failed: usize = document.sections.iter().map(|section| section.failures().count()).sum();
+    ensure!(failed == 0, "{failed} figures are missing, because what they were to measure did not happen");
+    Ok(())
+}
+
+impl Part {
+    fn measure(self, effort: Effort) -> Result<Section> {
+        match self {
+            Self::Cost => cost::measure(effort),
+            Self::Growth => growth::measure(effort),
+        }
+    }
+}
