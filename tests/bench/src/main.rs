@@ -1,6 +1,8 @@
 //! What knock-ctl costs and withstands, beside what else there is: one run, one set of tables. Needs root.
 
+mod attack;
 mod cost;
+mod defence;
 mod effort;
 mod growth;
 mod programs;
@@ -36,6 +38,7 @@ struct CommandLine {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
     Cost,
+    Attack,
     Growth,
 }
 
@@ -80,6 +83,7 @@ impl Part {
     fn measure(self, effort: Effort) -> Result<Section> {
         match self {
             Self::Cost => cost::measure(effort),
+            Self::Attack => attack::measure(effort),
             Self::Growth => growth::measure(effort),
         }
     }

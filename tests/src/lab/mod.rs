@@ -12,7 +12,7 @@ mod tests;
 mod turn;
 mod watchdog;
 
-pub use flood::{Flood, Volley};
+pub use flood::{Flood, Forgery, Volley};
 pub use gate::{equipped_with, privileged};
 pub use process::Process;
 pub use raw_socket::RawSocket;

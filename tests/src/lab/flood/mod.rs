@@ -1,6 +1,9 @@
 //! Floods from inside the kernel: more packets a second than a socket can send.
 
+mod forgery;
 mod injector;
+
+pub use forgery::Forgery;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -44,6 +47,20 @@ impl Flood {
         // A thread that begins in a namespace stays there.
         let thread =
             lab.wire.enter(move || thread::spawn(move || send_until(&ended, &volleys, f64::from(rate))))?;
+        Ok(Self { over, thread: Some(thread) })
+    }
+
+    /// Sends forged packets to the server's interface, `rate` of them a second as far as the machine can.
+    ///
+    /// # Errors
+    /// When the kernel can't inject frames (Linux 5.18).
+    pub fn forge(lab: &Lab, forgery: Forgery, rate: u32) -> Result<Self> {
+        take_injected_frames(lab)?;
+        let over = Arc::new(AtomicBool::new(false));
+        let ended = Arc::clone(&over);
+        let port = Machine::Server.name();
+        let send = move || thread::spawn(move || forgery::send_until(&ended, &forgery, rate, port));
+        let thread = lab.wire.enter(send)?;
         Ok(Self { over, thread: Some(thread) })
     }
 
