@@ -25,6 +25,12 @@ enum Growing {
 const COLUMNS: [&str; 4] =
     ["stranger's SYN, dropped", "the same of new sources", "first knock, sent again", "data of a connection"];
 
+/// Column, file and title.
+const PLOTS: [(usize, &str, &str); 2] = [
+    (1, "growth-strangers", "A stranger's SYN that is dropped, each from another source"),
+    (2, "growth-knocks", "A first knock, sent again"),
+];
+
 /// Packets at a time where each comes from a source of its own.
 const SOURCES: u32 = 5000;
 /// Where those are counted from who only scan, and who fill the tables.
@@ -38,14 +44,9 @@ pub fn measure(effort: Effort) -> Result<Section> {
         ["ns per packet, with"].into_iter().chain(COLUMNS).chain(["ratios to the first"]).collect();
     let mut section = Section::new("growth", "How the cost grows", &columns);
     let mut bench = Bench::new(effort)?;
-    let mut plots = [1, 2].map(|column| {
-        let title = format!("{}: ns per packet", COLUMNS[column]);
-        Plot::new(
-            &format!("growth-{column}"),
-            &title,
-            ("how many", Scale::Logarithmic),
-            ("ns", Scale::Linear),
-        )
+    let mut plots = PLOTS.map(|(_, name, title)| {
+        let (x, y) = (("how many there are", Scale::Logarithmic), ("ns per packet", Scale::Linear));
+        Plot::new(name, title, x, y)
     });
     for growing in [Growing::Doors, Growing::Grants, Growing::Attempts, Growing::Trusted] {
         let amounts = growing.amounts(effort);
@@ -55,7 +56,7 @@ pub fn measure(effort: Effort) -> Result<Section> {
             cells.push(worst_ratio(&cells, &measured[0]));
             section.row(growing.name(amount), cells);
         }
-        for (plot, column) in plots.iter_mut().zip([1, 2]) {
+        for (plot, (column, ..)) in plots.iter_mut().zip(PLOTS) {
             let points = amounts
                 .iter()
                 .zip(&measured)

@@ -4,10 +4,13 @@ mod attack;
 mod cost;
 mod defence;
 mod effort;
+mod event;
 mod growth;
 mod programs;
 mod report;
 mod sample;
+mod throughput;
+mod transfer;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -28,18 +31,24 @@ struct CommandLine {
     #[arg(long, value_delimiter = ',')]
     only: Vec<Part>,
     /// Where results.json, results.md and the plots are put
-    #[arg(long)]
+    #[arg(long, default_value = "target/bench")]
     folder: PathBuf,
     /// Where they are put too, to be published
     #[arg(long)]
     publish: Option<PathBuf>,
+    /// Only say to this socket what time it is: how the section `event` runs this program
+    #[arg(long, hide = true)]
+    witness: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
     Cost,
     Attack,
+    Throughput,
     Growth,
+    Transfer,
+    Event,
 }
 
 fn main() -> ExitCode {
@@ -53,6 +62,9 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &CommandLine) -> Result<()> {
+    if let Some(socket) = &arguments.witness {
+        return event::witness::testify(socket);
+    }
     ensure!(nix::unistd::geteuid().is_root(), "programs are loaded into the kernel: run it as root");
     ensure!(
         knock_ctl::datapath::is_embedded(),
@@ -84,7 +96,10 @@ impl Part {
         match self {
             Self::Cost => cost::measure(effort),
             Self::Attack => attack::measure(effort),
+            Self::Throughput => throughput::measure(effort),
             Self::Growth => growth::measure(effort),
+            Self::Transfer => transfer::measure(effort),
+            Self::Event => event::measure(effort),
         }
     }
 }

@@ -72,6 +72,11 @@ impl Machine {
         }
     }
 
+    /// Its port of the hub, by name.
+    pub fn port(self) -> &'static str {
+        self.name()
+    }
+
     const fn number(self) -> u8 {
         match self {
             Self::Server => 1,
@@ -148,6 +153,11 @@ impl Lab {
 
     pub fn namespace(&self, machine: Machine) -> &Namespace {
         &self.machines[usize::from(machine.number()) - 1]
+    }
+
+    /// Where the machines' ports of the hub are.
+    pub fn wire(&self) -> &Namespace {
+        &self.wire
     }
 
     /// From now on VLAN tags arrive as bytes of the frame, as from a card that leaves them there; else an XDP program

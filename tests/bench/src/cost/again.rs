@@ -18,7 +18,7 @@ struct Packet {
     policy: Policy,
 }
 
-pub fn measure(bench: &mut Bench<'_>, filters: &mut [Filter; 2], section: &mut Section) -> Result<()> {
+pub fn measure(bench: &mut Bench<'_>, filters: &mut [Filter], section: &mut Section) -> Result<()> {
     for policy in [Policy::Pass, Policy::Drop] {
         for (filter, doors) in filters.iter_mut().zip(DOORS) {
             filter.begin(&Spec { doors, policy, ..Spec::default() });
@@ -34,15 +34,15 @@ pub fn measure(bench: &mut Bench<'_>, filters: &mut [Filter; 2], section: &mut S
 }
 
 /// Empty, ours, ours with many doors, xdp-filter, ratio.
-fn cells(bench: &mut Bench<'_>, filters: &mut [Filter; 2], packet: &Packet) -> Result<Vec<Cell>> {
+fn cells(bench: &mut Bench<'_>, filters: &mut [Filter], packet: &Packet) -> Result<Vec<Cell>> {
     let frame = packet.frame.build();
     let runs = bench.effort.choose(200_000, 1_000_000);
     let mut costs: [Vec<f64>; 4] = Default::default();
     for _ in 0..bench.effort.choose(3, 9) {
-        let [one, thousand] = &mut *filters;
         costs[0].push(bench.floor.cost(&frame, runs)?);
-        costs[1].push(one.cost(&frame, runs, packet.reason)?);
-        costs[2].push(thousand.cost(&frame, runs, packet.reason)?);
+        for (filter, costs) in filters.iter_mut().zip(&mut costs[1..3]) {
+            costs.push(filter.cost(&frame, runs, packet.reason)?);
+        }
         if let Some(peer) = bench.peer {
             costs[3].push(peer.cost(&frame, runs)?);
         }

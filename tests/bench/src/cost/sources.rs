@@ -41,13 +41,13 @@ const CROWD: [Scene; 1] = [("first knock, attempt table full", SEQUENCE[0], SYN,
 /// What lets a program meet one source after the other: the empty one, and ours.
 struct Sources {
     empty: EachSource,
-    ours: [EachSource; 2],
+    /// For each of the filters.
+    ours: Vec<EachSource>,
 }
 
-pub fn measure(bench: &mut Bench<'_>, filters: &mut [Filter; 2], section: &mut Section) -> Result<()> {
-    let [one, thousand] = &mut *filters;
-    let ours = [EachSource::before(one.fd()?)?, EachSource::before(thousand.fd()?)?];
-    let mut sources = Sources { empty: EachSource::before(bench.floor.fd()?)?, ours };
+pub fn measure(bench: &mut Bench<'_>, filters: &mut [Filter], section: &mut Section) -> Result<()> {
+    let ours: Result<Vec<_>> = filters.iter_mut().map(|filter| EachSource::before(filter.fd()?)).collect();
+    let mut sources = Sources { empty: EachSource::before(bench.floor.fd()?)?, ours: ours? };
     for (filter, doors) in filters.iter_mut().zip(DOORS) {
         filter.begin(&Spec { doors, policy: Policy::Drop, ..Spec::default() });
     }
@@ -80,7 +80,7 @@ fn scenes(
     bench: &mut Bench<'_>,
     section: &mut Section,
     sources: &mut Sources,
-    filters: &mut [Filter; 2],
+    filters: &mut [Filter],
     first: u32,
     story: &[Scene],
 ) {
@@ -104,7 +104,7 @@ fn scenes(
 fn measure_scene(
     bench: &mut Bench<'_>,
     sources: &mut Sources,
-    filters: &mut [Filter; 2],
+    filters: &mut [Filter],
     first: u32,
     &(_, port, flags, reason): &Scene,
     costs: &mut [Vec<f64>; 4],

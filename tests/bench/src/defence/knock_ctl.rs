@@ -9,8 +9,11 @@ use knock_tests::lab::{INTERFACE, Lab, Machine, Process};
 
 use super::{PATIENCE, text};
 
-/// The filter on the server of a lab, with all that it leaves on the machine. Taken off when dropped.
+/// The filter on the server of a lab, with its controller and all that it leaves on the machine; these go when it is dropped,
+/// the filter with the lab.
 pub struct KnockCtl {
+    /// Taken when dropped, so that it leaves nothing anew.
+    controller: Option<Process>,
     inode: u64,
 }
 
@@ -27,11 +30,11 @@ pub fn log(folder: &Path) -> PathBuf {
 }
 
 impl KnockCtl {
-    /// Attaches natively to the server's interface, under a configuration, and returns with the running controller.
+    /// Attaches natively to the server's interface, under a configuration; returns once the controller runs.
     ///
     /// # Errors
     /// When it does not come up, with what it says.
-    pub fn attach(lab: &Lab, folder: &Path, config: &str) -> Result<(Self, Process)> {
+    pub fn attach(lab: &Lab, folder: &Path, config: &str) -> Result<Self> {
         Self::attach_in(lab, folder, config, "native")
     }
 
@@ -39,19 +42,24 @@ impl KnockCtl {
     ///
     /// # Errors
     /// As [`KnockCtl::attach`].
-    pub fn attach_in(lab: &Lab, folder: &Path, config: &str, mode: &str) -> Result<(Self, Process)> {
+    pub fn attach_in(lab: &Lab, folder: &Path, config: &str, mode: &str) -> Result<Self> {
         let path = folder.join("knock.toml");
         fs::write(&path, config)?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
         let inode = fs::metadata(lab.namespace(Machine::Server).path())?.ino();
-        let attached = Self { inode };
+        let mut attached = Self { controller: None, inode };
         // The kernel gives an inode again, with what somebody may have left under its number.
         attached.forget();
         let program = program()?;
         let words = [text(&program)?, "attach", INTERFACE, "--config", text(&path)?, "--mode", mode];
-        let mut controller = lab.spawn_in(Machine::Server, &words)?;
+        let controller = attached.controller.insert(lab.spawn_in(Machine::Server, &words)?);
         controller.expect_line("watching;", PATIENCE)?;
-        Ok((attached, controller))
+        Ok(attached)
+    }
+
+    /// Of the controller's process.
+    pub fn id(&self) -> Option<u32> {
+        self.controller.as_ref().map(Process::id)
     }
 
     fn forget(&self) {
@@ -69,6 +77,7 @@ impl KnockCtl {
 
 impl Drop for KnockCtl {
     fn drop(&mut self) {
+        drop(self.controller.take());
         self.forget();
     }
 }

@@ -8,6 +8,7 @@ use knock_tests::lab::{INTERFACE, Lab, Machine, Process};
 
 use super::{PATIENCE, text};
 
+/// With the door that all defences have.
 pub fn start(lab: &Lab, folder: &Path) -> Result<Process> {
     let config = folder.join("knockd.conf");
     fs::write(
@@ -19,8 +20,13 @@ pub fn start(lab: &Lab, folder: &Path) -> Result<Process> {
             log(folder).display()
         ),
     )?;
+    run(lab, folder, &config)
+}
+
+/// Returns once it listens.
+pub fn run(lab: &Lab, folder: &Path, config: &Path) -> Result<Process> {
     let pid = folder.join("knockd.pid");
-    let words = ["knockd", "--verbose", "-i", INTERFACE, "-c", text(&config)?, "-p", text(&pid)?];
+    let words = ["knockd", "--verbose", "-i", INTERFACE, "-c", text(config)?, "-p", text(&pid)?];
     let mut daemon = lab.spawn_in(Machine::Server, &words)?;
     daemon.expect_line("listening on", PATIENCE)?;
     Ok(daemon)

@@ -1,5 +1,6 @@
 //! What keeps strangers from a server's ssh: ours, and what people use today, each as its documentation has it.
 
+mod commanding;
 mod fwknop;
 mod knock_ctl;
 mod knockd;
@@ -16,8 +17,10 @@ use knock_tests::lab::{Lab, Machine, Process};
 use procfs::WithCurrentSystemInfo as _;
 use tempfile::TempDir;
 
+pub use commanding::Commanding;
 pub use fwknop::{PORT as SPA_PORT, Spa};
 pub use knock_ctl::KnockCtl;
+pub use recipes::NFT as RECIPE_NFT;
 
 /// The door's secret, where it is one of ports.
 pub const SEQUENCE: [u16; 3] = [7000, 8000, 9000];
@@ -43,7 +46,7 @@ pub struct Defence {
     daemon: Option<Process>,
     log: Option<PathBuf>,
     spa: Option<Spa>,
-    _attached: Option<KnockCtl>,
+    attached: Option<KnockCtl>,
     _folder: TempDir,
 }
 
@@ -75,15 +78,13 @@ impl Defence {
     /// When it can't be put in place, as when it is not installed.
     pub fn start(kind: Kind, lab: &Lab) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("knock-bench-").tempdir()?;
-        let mut defence = Self { kind, daemon: None, log: None, spa: None, _attached: None, _folder: folder };
+        let mut defence = Self { kind, daemon: None, log: None, spa: None, attached: None, _folder: folder };
         let folder = defence._folder.path().to_owned();
         match kind {
             Kind::Nothing => {}
             Kind::KnockCtl => {
-                let (attached, daemon) = KnockCtl::attach(lab, &folder, &knock_ctl::door(&folder))?;
-                defence.daemon = Some(daemon);
+                defence.attached = Some(KnockCtl::attach(lab, &folder, &knock_ctl::door(&folder))?);
                 defence.log = Some(knock_ctl::log(&folder));
-                defence._attached = Some(attached);
             }
             Kind::Knockd => {
                 restore(lab, "iptables-restore", recipes::CLOSED)?;
@@ -117,8 +118,9 @@ impl Defence {
     /// # Errors
     /// When it has ended.
     pub fn usage(&self) -> Result<Option<Usage>> {
-        let Some(daemon) = &self.daemon else { return Ok(None) };
-        let process = procfs::process::Process::new(i32::try_from(daemon.id())?)?;
+        let controller = self.attached.as_ref().and_then(KnockCtl::id);
+        let Some(id) = self.daemon.as_ref().map(Process::id).or(controller) else { return Ok(None) };
+        let process = procfs::process::Process::new(i32::try_from(id)?)?;
         let stat = process.stat().context("the daemon has ended")?;
         let children = u64::try_from(stat.cutime + stat.cstime).unwrap_or(0);
         let ticks = stat.utime + stat.stime + children;
@@ -131,8 +133,11 @@ impl Defence {
     }
 }
 
-/// Has the server's kernel follow a set of rules.
-fn restore(lab: &Lab, program: &str, rules: &str) -> Result<()> {
+/// Has the server's kernel follow a set of rules: of `nft`, or of `iptables-restore`.
+///
+/// # Errors
+/// When it refuses them, or the program is not installed.
+pub fn restore(lab: &Lab, program: &str, rules: &str) -> Result<()> {
     let mut command = lab.namespace(Machine::Server).command(program);
     if program == "nft" {
         command.args(["--file", "-"]);

@@ -45,12 +45,12 @@ impl Empty {
         Ok(self.program()?.fd()?)
     }
 
-    /// Attaches it natively to an interface of the calling thread's namespace, until it is dropped.
+    /// Attaches it to an interface of the calling thread's namespace, until it is dropped.
     ///
     /// # Errors
     /// When the interface does not take it.
-    pub fn attach(&mut self, interface: &str) -> Result<()> {
-        self.program()?.attach(interface, XdpMode::Driver)?;
+    pub fn attach(&mut self, interface: &str, mode: XdpMode) -> Result<()> {
+        self.program()?.attach(interface, mode)?;
         Ok(())
     }
 

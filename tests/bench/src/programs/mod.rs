@@ -2,10 +2,12 @@
 
 mod each_source;
 mod empty;
+mod injector;
 mod xdp_filter;
 
 pub use each_source::EachSource;
 pub use empty::{Action, Empty};
+pub use injector::Injector;
 pub use xdp_filter::XdpFilter;
 
 use std::process::Command;

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -26,7 +27,7 @@ const TURN: Duration = Duration::from_millis(1);
 /// Frames that the kernel handles at once, and between two looks at whether it is over: it goes through those that are not due
 /// at some ten million a second.
 const BATCH: u32 = 64;
-const ROUND: u32 = 2_000_000;
+const ROUND: u32 = 500_000;
 
 /// A list of addresses: neighbours in it are far from each other, and as the factor is odd, every address comes once.
 const STRIDE: u32 = 0x9e37_79b1;
@@ -78,20 +79,34 @@ impl Forgery {
     }
 }
 
-/// Sends so many a second out of an interface of the calling thread's namespace; returns how many there were.
-pub fn send_until(over: &AtomicBool, forgery: &Forgery, rate: u32, interface: &str) -> Result<f64> {
+/// Sends so many a second out of an interface of the calling thread's namespace, and says by `ready` when it begins; returns
+/// how many there were.
+pub fn send_until(
+    over: &AtomicBool,
+    ready: &Sender<()>,
+    forgery: &Forgery,
+    rate: u32,
+    interface: &str,
+) -> Result<f64> {
     ensure!((1..=2).contains(&forgery.ports().len()), "one port, or two");
-    let (begun, first) = (Instant::now(), fastrand::u32(..) & !1);
-    let sent = if rate <= BY_SOCKET {
-        by_socket(over, forgery, rate, interface, first)?
+    let first = fastrand::u32(..) & !1;
+    if rate <= BY_SOCKET {
+        by_socket(over, ready, forgery, rate, RawSocket::open(interface)?, first)
     } else {
-        in_kernel(over, forgery, rate, interface, first)?
-    };
-    Ok(f64::from(sent) / begun.elapsed().as_secs_f64())
+        let interface = nix::net::if_::if_nametoindex(interface).context("the interface")?;
+        in_kernel(over, ready, forgery, rate, interface, first)
+    }
 }
 
-fn by_socket(over: &AtomicBool, forgery: &Forgery, rate: u32, interface: &str, first: u32) -> Result<u32> {
-    let socket = RawSocket::open(interface)?;
+fn by_socket(
+    over: &AtomicBool,
+    ready: &Sender<()>,
+    forgery: &Forgery,
+    rate: u32,
+    socket: RawSocket,
+    first: u32,
+) -> Result<f64> {
+    ready.send(())?;
     let (mut sent, begun) = (0, Instant::now());
     while !over.load(Ordering::SeqCst) {
         let due = (begun.elapsed().as_secs_f64() * f64::from(rate)) as u32;
@@ -101,11 +116,17 @@ fn by_socket(over: &AtomicBool, forgery: &Forgery, rate: u32, interface: &str, f
         sent = due;
         thread::sleep(TURN);
     }
-    Ok(sent)
+    Ok(f64::from(sent) / begun.elapsed().as_secs_f64())
 }
 
-fn in_kernel(over: &AtomicBool, forgery: &Forgery, rate: u32, interface: &str, first: u32) -> Result<u32> {
-    let interface = nix::net::if_::if_nametoindex(interface).context("the interface")?;
+fn in_kernel(
+    over: &AtomicBool,
+    ready: &Sender<()>,
+    forgery: &Forgery,
+    rate: u32,
+    interface: u32,
+    first: u32,
+) -> Result<f64> {
     let state = aya_obj::Map::new_from_params(BPF_MAP_TYPE_ARRAY as u32, 4, 24, 1, 0);
     let state = MapData::create(state, "forge", None)?;
     let descriptor = state.fd().as_fd().as_raw_fd();
@@ -116,6 +137,8 @@ fn in_kernel(over: &AtomicBool, forgery: &Forgery, rate: u32, interface: &str, f
     let now = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC)?).as_nanos() as u64;
     state.set(0, [first.into(), now, 1_000_000_000 / u64::from(rate)], 0)?;
     let frame = forgery.template().build();
+    ready.send(())?;
+    let begun = Instant::now();
     while !over.load(Ordering::SeqCst) {
         let options = TestRunOptions {
             data_in: Some(&frame),
@@ -126,7 +149,8 @@ fn in_kernel(over: &AtomicBool, forgery: &Forgery, rate: u32, interface: &str, f
         program.test_run(options).context("injecting frames")?;
     }
     let [place, ..] = state.get(&0, 0)?;
-    Ok((place as u32).wrapping_sub(first))
+    let sent = (place as u32).wrapping_sub(first);
+    Ok(f64::from(sent) / begun.elapsed().as_secs_f64())
 }
 
 /// What is not due is dropped, so that the frames come evenly. An address and a port and the complement of their sum add up to
