@@ -8,9 +8,6 @@ use nix::unistd::Uid;
 use crate::setup;
 use crate::workspace::{cargo, root, run, target};
 
-/// Where results are published, in the workspace.
-const PUBLISHED: &str = "docs/measurements";
-
 /// Builds what is measured as it is released, and measures it. `only` names sections, separated by commas.
 pub fn measure(quick: bool, only: Option<&str>, publish: bool) -> Result<()> {
     ensure!(Uid::effective().is_root(), "the bench loads programs into the kernel: run it as root");
@@ -25,7 +22,7 @@ pub fn measure(quick: bool, only: Option<&str>, publish: bool) -> Result<()> {
         bench.args(["--only", sections]);
     }
     if publish {
-        bench.arg("--publish").arg(root().join(PUBLISHED));
+        bench.arg("--publish").arg(root());
     }
     run(&mut bench)
 }

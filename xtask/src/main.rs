@@ -54,8 +54,8 @@ enum Task {
         /// Only these sections, as in `--only cost,growth`
         #[arg(long)]
         only: Option<String>,
-        /// Put tables and plots below docs/measurements too
-        #[arg(long)]
+        /// Put tables and plots below docs/measurements too, and an excerpt into the README
+        #[arg(long, conflicts_with_all = ["quick", "only"])]
         publish: bool,
     },
 }

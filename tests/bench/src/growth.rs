@@ -11,7 +11,7 @@ use knock_tests::packet::numbers::ACK;
 use crate::cost::{CLIENT, Filter, SEQUENCE, SSH, STRANGER, Spec, syn};
 use crate::effort::Effort;
 use crate::programs::{Action, EachSource, Empty};
-use crate::report::{Cell, Plot, Scale, Section};
+use crate::report::{Cell, Excerpt, Plot, Scale, Section};
 
 /// What there is more and more of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +65,10 @@ pub fn measure(effort: Effort) -> Result<Section> {
         }
     }
     section.plots = plots.into();
+    section.excerpt = Some(Excerpt {
+        rows: section.rows.iter().map(|row| row.name.clone()).collect(),
+        columns: (0..6).collect(),
+    });
     section.note("Run over the packet in the kernel, policy drop, default limits; amounts take turns.");
     section.note(
         "The last column is the greatest ratio of the row's figures to those of the first row of its kind.",

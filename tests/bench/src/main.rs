@@ -33,8 +33,8 @@ struct CommandLine {
     /// Where results.json, results.md and the plots are put
     #[arg(long, default_value = "target/bench")]
     folder: PathBuf,
-    /// Where they are put too, to be published
-    #[arg(long)]
+    /// The workspace in whose docs and README they are published too
+    #[arg(long, conflicts_with_all = ["quick", "only"])]
     publish: Option<PathBuf>,
     /// Only say to this socket what time it is: how the section `event` runs this program
     #[arg(long, hide = true)]
@@ -82,9 +82,10 @@ fn run(arguments: &CommandLine) -> Result<()> {
         println!("{}", section.text());
         document.sections.push(section);
     }
-    for folder in [Some(&arguments.folder), arguments.publish.as_ref()].into_iter().flatten() {
-        document.write(folder)?;
-        println!("{}", folder.join("results.md").display());
+    document.write(&arguments.folder)?;
+    println!("{}", arguments.folder.join("results.md").display());
+    if let Some(workspace) = &arguments.publish {
+        document.publish(workspace)?;
     }
     let failed: usize = document.sections.iter().map(|section| section.failures().count()).sum();
     ensure!(failed == 0, "{failed} figures are missing, because what they were to measure did not happen");

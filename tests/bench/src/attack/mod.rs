@@ -11,14 +11,14 @@ use knock_tests::lab::{Flood, Forgery, Lab, Machine};
 
 use crate::defence::{Defence, Kind, SEQUENCE, SPA_PORT, SSH, Usage};
 use crate::effort::Effort;
-use crate::report::{Cell, Plot, Scale, Section};
+use crate::report::{Cell, Excerpt, Plot, Scale, Section};
 use crate::sample::Sample;
 
 use visitors::{Knocking, Visitors};
 
 const COLUMNS: [&str; 10] = [
-    "honest knocks, while others forge",
-    "packets/s",
+    "honest knocks, while so many are forged",
+    "reached",
     "opened, 20 ms apart",
     "ms to accept",
     "worst",
@@ -28,6 +28,7 @@ const COLUMNS: [&str; 10] = [
     "its memory, MiB",
     "its log, KiB/s",
 ];
+const KINDS: [Kind; 6] = [Kind::Nothing, Kind::KnockCtl, Kind::Knockd, Kind::Nft, Kind::Recent, Kind::Fwknop];
 const FAST: Duration = Duration::from_millis(20);
 const SLOW: Duration = Duration::from_millis(500);
 /// The lab's, over IPv4.
@@ -67,17 +68,23 @@ pub fn measure(effort: Effort) -> Result<Section> {
         ("forged first knocks a second", Scale::Logarithmic),
         ("%", Scale::Linear),
     );
-    for kind in [Kind::Nothing, Kind::KnockCtl, Kind::Knockd, Kind::Nft, Kind::Recent, Kind::Fwknop] {
+    for kind in KINDS {
         match against(kind, effort, &mut section) {
             Ok(points) => plot.line(kind.name(), points),
             Err(error) => section.row(kind.name(), vec![Cell::Failed(format!("{error:#}"))]),
         }
     }
     section.plots.push(plot);
+    let attacks = [None, Some(100_000), Some(1_000_000)];
+    let rows = KINDS.into_iter().flat_map(|kind| {
+        let first = first(kind);
+        attacks.map(|rate| name(kind, rate.map(|rate| (first, rate))))
+    });
+    section.excerpt = Some(Excerpt { rows: rows.collect(), columns: vec![0, 1, 2, 3, 5, 6, 7, 8] });
     section.note("Forged SYNs from addresses that are others each time come to the first knock port, or by turns to the first two, through a veth pair: up to 100,000 a second from a packet socket, more as frames that the kernel injects (live frames), both evenly. For fwknopd they are datagrams of its packets' form.");
     section.note("Visitors come one after the other, each from an address of its own, and knock by single frames, which nobody sends again; then they send SYNs, for 50 ms each millisecond, until one is answered. A fwknop client sends its one packet instead.");
     section.note("Everything else is closed: policy drop, each defence as its documentation has it, its limits left as they are.");
-    section.note("packets/s is what was reached beside all else on this machine. CPU includes commands that the daemon ran.");
+    section.note("`reached` are the forged packets a second that there were beside all else on this machine. CPU includes commands that the daemon ran.");
     Ok(section)
 }
 
@@ -89,17 +96,14 @@ fn against(kind: Kind, effort: Effort, section: &mut Section) -> Result<Vec<(f64
     let defence = Defence::start(kind, &lab)?;
     let mut attacks = vec![None];
     let rates = effort.choose(&[1_000_000][..], &[1000, 10_000, 100_000, 1_000_000]);
-    let first = if kind == Kind::Fwknop { Forged::Spa } else { Forged::FirstKnock };
+    let first = first(kind);
     attacks.extend(rates.iter().map(|&rate| Some((first, rate))));
     if effort == Effort::Full && !matches!(kind, Kind::Fwknop | Kind::Nothing) {
         attacks.extend([100_000, 1_000_000].map(|rate| Some((Forged::TwoKnocks, rate))));
     }
     let mut points = Vec::new();
     for attack in attacks {
-        let mut name = kind.name().to_owned();
-        if let Some((Forged::TwoKnocks, _)) = attack {
-            name += ", two knocks known";
-        }
+        let name = name(kind, attack);
         let outcome = under(&lab, &defence, &mut visitors, attack, effort);
         let mut cells = outcome.unwrap_or_else(|error| vec![Cell::Failed(format!("{error:#}"))]);
         if let (None, Some(Cell::Share(opened, of))) = (attack, cells.get(1).cloned())
@@ -115,6 +119,17 @@ fn against(kind: Kind, effort: Effort, section: &mut Section) -> Result<Vec<(f64
         section.row(name, cells);
     }
     Ok(points)
+}
+
+/// What is forged to begin with.
+fn first(kind: Kind) -> Forged {
+    if kind == Kind::Fwknop { Forged::Spa } else { Forged::FirstKnock }
+}
+
+fn name(kind: Kind, attack: Option<(Forged, u32)>) -> String {
+    let Some((forged, rate)) = attack else { return kind.name().to_owned() };
+    let known = if forged == Forged::TwoKnocks { ", two knocks known" } else { "" };
+    format!("{}{known}, {} a second", kind.name(), Cell::Number(f64::from(rate)))
 }
 
 /// All cells of a row.

@@ -11,7 +11,7 @@ use knock_tests::packet::Frame;
 
 use crate::defence::{Commanding, SEQUENCE};
 use crate::effort::Effort;
-use crate::report::{Cell, Section};
+use crate::report::{Cell, Excerpt, Section};
 use crate::sample::quantile;
 
 use witness::Witness;
@@ -24,12 +24,14 @@ const PAUSE: Duration = Duration::from_millis(1);
 pub fn measure(effort: Effort) -> Result<Section> {
     let columns = ["ms from the last knock to", "knocked", "median", "99th percentile", "worst"];
     let mut section = Section::new("event", "From the last knock to the command", &columns);
+    let mut rows = Vec::new();
     for commanding in [Commanding::KnockCtl, Commanding::Knockd] {
         let knocked = match commanding {
             Commanding::KnockCtl => effort.choose(100, 1000),
             Commanding::Knockd => effort.choose(20, 1000),
         };
         let name = format!("the command of {}", commanding.name());
+        rows.push(name.clone());
         match times(commanding, knocked) {
             Ok(mut times) => {
                 times.sort_by(f64::total_cmp);
@@ -39,6 +41,7 @@ pub fn measure(effort: Effort) -> Result<Section> {
             Err(error) => section.row(name, vec![Cell::Failed(format!("{error:#}"))]),
         }
     }
+    section.excerpt = Some(Excerpt { rows, columns: (0..5).collect() });
     section.note("Three SYNs, a millisecond apart, each time from another address, and the next only when the command has run: a program that tells the time first of all.");
     Ok(section)
 }

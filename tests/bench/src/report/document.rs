@@ -15,7 +15,7 @@ const VERSION: u32 = 1;
 #[derive(Debug, Serialize)]
 pub struct Document {
     version: u32,
-    environment: Environment,
+    pub environment: Environment,
     pub sections: Vec<Section>,
 }
 

@@ -2,6 +2,7 @@
 
 mod document;
 mod plot;
+mod publish;
 mod text;
 
 pub use document::{Document, Environment};
@@ -23,6 +24,17 @@ pub struct Section {
     pub notes: Vec<String>,
     #[serde(skip)]
     pub plots: Vec<Plot>,
+    #[serde(skip)]
+    pub excerpt: Option<Excerpt>,
+}
+
+/// The part of a section that the README has.
+#[derive(Debug)]
+pub struct Excerpt {
+    /// By their names; those that were not measured are left out.
+    pub rows: Vec<String>,
+    /// By their numbers, that of the names being 0.
+    pub columns: Vec<usize>,
 }
 
 #[derive(Debug, Serialize)]
@@ -58,6 +70,7 @@ impl Section {
             rows: Vec::new(),
             notes: Vec::new(),
             plots: Vec::new(),
+            excerpt: None,
         }
     }
 

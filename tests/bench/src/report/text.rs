@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use comfy_table::presets::{ASCII_MARKDOWN, NOTHING};
 use comfy_table::{CellAlignment, Table, TableStyle};
 
-use super::{Cell, Section};
+use super::{Cell, Row, Section};
 
 impl Section {
     /// For the terminal.
@@ -34,17 +34,41 @@ impl Section {
         text
     }
 
-    fn table(&self, style: TableStyle) -> Table {
-        let mut table = Table::new();
-        table.load_style(style).set_header(&self.columns);
-        for row in &self.rows {
-            table.add_row([row.name.clone()].into_iter().chain(row.cells.iter().map(Cell::to_string)));
-        }
-        for column in table.column_iter_mut().skip(1) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-        table
+    /// For the README, whose plots lie in a folder. `None`: it has nothing of this section.
+    pub fn excerpt(&self, folder: &str) -> Option<String> {
+        let excerpt = self.excerpt.as_ref()?;
+        let pick = |words: Vec<String>| -> Vec<String> {
+            excerpt.columns.iter().map(|&column| words.get(column).cloned().unwrap_or_default()).collect()
+        };
+        let header = pick(self.columns.iter().map(ToString::to_string).collect());
+        let rows = self.rows.iter().filter(|row| excerpt.rows.contains(&row.name));
+        let table = table(ASCII_MARKDOWN, header, rows.map(|row| pick(row.words())));
+        let plots = self.plots.iter().map(|plot| format!("\n![{}]({folder}/{})\n", plot.title, plot.file()));
+        Some(format!("{}:\n\n{table}\n{}", self.title, plots.collect::<String>()))
     }
+
+    fn table(&self, style: TableStyle) -> Table {
+        let header = self.columns.iter().map(ToString::to_string).collect();
+        table(style, header, self.rows.iter().map(Row::words))
+    }
+}
+
+impl Row {
+    fn words(&self) -> Vec<String> {
+        [self.name.clone()].into_iter().chain(self.cells.iter().map(Cell::to_string)).collect()
+    }
+}
+
+fn table(style: TableStyle, header: Vec<String>, rows: impl Iterator<Item = Vec<String>>) -> Table {
+    let mut table = Table::new();
+    table.load_style(style).set_header(header);
+    for row in rows {
+        table.add_row(row);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
 }
 
 impl Display for Cell {
@@ -88,6 +112,7 @@ fn short(number: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Excerpt;
     use crate::sample::Sample;
 
     #[test]
@@ -106,6 +131,18 @@ mod tests {
         let sample = Sample { median: 131.2, spread: 2.51, repeats: 7 };
         assert_eq!(Cell::Sample(sample).to_string(), "131 ± 2.51");
         assert_eq!(Cell::Share(9, 10).to_string(), "9 of 10");
+    }
+
+    #[test]
+    fn an_excerpt_has_some_rows_and_columns() {
+        let mut section = Section::new("costs", "Costs", &["packet", "ns", "ratio"]);
+        section.row("data", vec![Cell::Number(5.0), Cell::Ratio(0.5)]);
+        section.row("knock", vec![Cell::Number(50.0), Cell::Ratio(2.0)]);
+        assert_eq!(section.excerpt("docs"), None);
+        section.excerpt = Some(Excerpt { rows: vec!["knock".into(), "gone".into()], columns: vec![0, 2] });
+        let text = section.excerpt("docs").unwrap();
+        assert!(text.starts_with("Costs:\n\n| packet | ratio |\n"), "{text}");
+        assert!(text.contains("| knock  |  2.00 |") && !text.contains("data"), "{text}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod wire;
 use anyhow::Result;
 
 use crate::effort::Effort;
-use crate::report::{Cell, Section};
+use crate::report::{Cell, Excerpt, Section};
 
 use dropper::Dropper;
 use wire::Wire;
@@ -52,6 +52,8 @@ pub fn measure(effort: Effort) -> Result<Section> {
         let ratios = [cell.over(&floor), cell.over(&peer)];
         section.row(contest.dropper.name(), [cell.clone()].into_iter().chain(ratios).collect());
     }
+    let rows = Dropper::ALL.map(|dropper| dropper.name().to_owned());
+    section.excerpt = Some(Excerpt { rows: rows.into(), columns: (0..4).collect() });
     section.note("The kernel injects one frame again and again (live frames), and the same CPU receives it at the other end of the veth pair; sending takes as long as with the empty program, of which it is the greater part. What overflowed between the ends is not counted.");
     Ok(section)
 }
