@@ -33,6 +33,8 @@ const FAST: Duration = Duration::from_millis(20);
 const SLOW: Duration = Duration::from_millis(500);
 /// The lab's, over IPv4.
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
+/// How long visitors try to connect; where nobody attacks, a slow machine is waited for.
+const PATIENCE: Duration = Duration::from_millis(1500);
 /// Before the first visitor comes, so that tables have filled.
 const LEAD: Duration = Duration::from_secs(3);
 
@@ -146,9 +148,12 @@ fn under(
     if attack.is_some() {
         sleep(effort.choose(LEAD / 3, LEAD));
     }
-    let fast = visitors.visit(lab, knocking(defence, FAST), tries)?;
+    let patience = if attack.is_some() { PATIENCE } else { 4 * PATIENCE };
+    let fast = visitors.visit(lab, knocking(defence, FAST), tries, patience)?;
     let slow = match knocking(defence, SLOW) {
-        slow @ Knocking::Ports(_) if effort == Effort::Full => Some(visitors.visit(lab, slow, tries)?),
+        slow @ Knocking::Ports(_) if effort == Effort::Full => {
+            Some(visitors.visit(lab, slow, tries, patience)?)
+        }
         _ => None,
     };
     let rate = attack.map_or(Ok(0.0), Flood::end)?;

@@ -13,10 +13,9 @@ use crate::defence::{SEQUENCE, SSH, Spa};
 use crate::programs::output;
 
 /// They come one after the other: knockd forgets who is under way when somebody else's knocks are complete.
-const APART: Duration = Duration::from_millis(60);
-/// How long they try to connect: often at first, then seldom.
+const APART: Duration = Duration::from_millis(150);
+/// How often they try to connect: at first, and later.
 const EAGER: Duration = Duration::from_millis(50);
-const PATIENCE: Duration = Duration::from_millis(1500);
 const SOON: Duration = Duration::from_millis(1);
 const SELDOM: Duration = Duration::from_millis(20);
 
@@ -71,11 +70,17 @@ impl Visitors {
         Ok(Self { socket: lab.raw_socket(Machine::Client)?, left })
     }
 
-    /// So many visitors: how long after the last knock each was accepted, in milliseconds, if it was.
+    /// So many visitors, who try for `patience` to connect: how long after the last knock each was accepted, in milliseconds, if it was.
     ///
     /// # Errors
     /// When no address is left, or nothing can be sent.
-    pub fn visit(&mut self, lab: &Lab, knocking: Knocking<'_>, count: usize) -> Result<Vec<Option<f64>>> {
+    pub fn visit(
+        &mut self,
+        lab: &Lab,
+        knocking: Knocking<'_>,
+        count: usize,
+        patience: Duration,
+    ) -> Result<Vec<Option<f64>>> {
         ensure!(self.left.len() >= count, "no address is left for visitors");
         let begun = Instant::now();
         let apart = APART + knocking.length();
@@ -86,11 +91,16 @@ impl Visitors {
             .collect();
         loop {
             let now = Instant::now();
-            for visitor in visitors.iter_mut().filter(|visitor| visitor.is_here(now) && visitor.due <= now) {
+            for visitor in
+                visitors.iter_mut().filter(|visitor| visitor.is_here(now, patience) && visitor.due <= now)
+            {
                 visitor.act(lab, &self.socket, knocking)?;
             }
-            let Some(next) =
-                visitors.iter().filter(|visitor| visitor.is_here(now)).map(|visitor| visitor.due).min()
+            let Some(next) = visitors
+                .iter()
+                .filter(|visitor| visitor.is_here(now, patience))
+                .map(|visitor| visitor.due)
+                .min()
             else {
                 break;
             };
@@ -110,8 +120,8 @@ impl Visitors {
 
 impl Visitor {
     /// Neither accepted nor tired.
-    fn is_here(&self, now: Instant) -> bool {
-        self.accepted.is_none() && self.knocked.is_none_or(|knocked| now < knocked + PATIENCE)
+    fn is_here(&self, now: Instant, patience: Duration) -> bool {
+        self.accepted.is_none() && self.knocked.is_none_or(|knocked| now < knocked + patience)
     }
 
     fn act(&mut self, lab: &Lab, socket: &RawSocket, knocking: Knocking<'_>) -> Result<()> {

@@ -191,7 +191,7 @@ mod tests {
                 let mut plot = Plot::new("growth", "How it grows", ("doors", x), ("ns", y));
                 plot.line("ours", vec![(1.0, 30.0), (1000.0, 31.0)]);
                 let svg = plot.svg().unwrap();
-                assert!(svg.contains("How it grows") && svg.contains(">ours"), "{svg}");
+                assert!(svg.contains("How it grows") && svg.contains("\nours\n"), "{svg}");
             }
         }
     }

@@ -44,6 +44,7 @@ fn replace(readme: &str, excerpt: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::{Cell, Environment, Excerpt, Plot, Scale, Section};
 
     #[test]
     fn only_the_excerpt_is_replaced() {
@@ -51,6 +52,32 @@ mod tests {
         let replaced = replace(&readme, "new\n").unwrap();
         assert_eq!(replaced, format!("before\n{BEGIN}new\n{END}after\n"));
         assert_eq!(replace("before\nafter\n", "new\n"), None);
+    }
+
+    #[test]
+    fn a_run_is_published_with_its_plots() {
+        let workspace = tempfile::tempdir().unwrap();
+        let readme = workspace.path().join(README);
+        fs::write(&readme, format!("# Us\n{BEGIN}{END}")).unwrap();
+        let mut document = Document::new(Environment::here(false));
+        let mut section = Section::new("costs", "Costs", &["packet", "ns"]);
+        section.row("data", vec![Cell::Number(5.0)]);
+        let mut plot = Plot::new("growth", "Growth", ("doors", Scale::Linear), ("ns", Scale::Linear));
+        plot.line("ours", vec![(0.0, 1.0), (1.0, 2.0)]);
+        section.plots.push(plot);
+        section.excerpt = Some(Excerpt { rows: vec!["data".into()], columns: vec![0, 1] });
+        document.sections.push(section);
+        document.publish(workspace.path()).unwrap();
+        let readme = fs::read_to_string(readme).unwrap();
+        assert!(
+            readme.contains("| data   |  5 |") && readme.contains("docs/measurements/growth.svg"),
+            "{readme}"
+        );
+        let results = fs::read(workspace.path().join(FOLDER).join("results.json")).unwrap();
+        let results: serde_json::Value = serde_json::from_slice(&results).unwrap();
+        assert_eq!(results["version"], 1);
+        assert_eq!(results["sections"][0]["rows"][0]["cells"][0]["number"], 5.0);
+        assert!(workspace.path().join(FOLDER).join("growth.svg").exists());
     }
 
     #[test]

@@ -152,7 +152,7 @@ mod tests {
         section.note("Measured.");
         let text = section.markdown();
         assert!(text.starts_with("## Costs\n\n| packet"), "{text}");
-        assert!(text.contains("| data   | 5  |"), "{text}");
+        assert!(text.contains("| data   |  5 |"), "{text}");
         assert!(text.ends_with("\n- Measured.\n"), "{text}");
     }
 }
