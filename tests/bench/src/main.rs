@@ -74,20 +74,29 @@ fn run(arguments: &CommandLine) -> Result<()> {
     let environment = Environment::here(arguments.quick);
     println!("{}\n", environment.sentence());
     let mut document = Document::new(environment);
+    let mut failed = 0;
     for part in Part::value_variants()
         .iter()
         .filter(|part| arguments.only.is_empty() || arguments.only.contains(part))
     {
-        let section = part.measure(effort)?;
-        println!("{}", section.text());
-        document.sections.push(section);
+        match part.measure(effort) {
+            Ok(mut section) => {
+                section.plots.retain(|plot| !plot.is_empty());
+                println!("{}", section.text());
+                document.sections.push(section);
+            }
+            Err(error) => {
+                eprintln!("error: {part:?} was not measured: {error:#}");
+                failed += 1;
+            }
+        }
     }
     document.write(&arguments.folder)?;
     println!("{}", arguments.folder.join("results.md").display());
     if let Some(workspace) = &arguments.publish {
         document.publish(workspace)?;
     }
-    let failed: usize = document.sections.iter().map(|section| section.failures().count()).sum();
+    failed += document.sections.iter().map(|section| section.failures().count()).sum::<usize>();
     ensure!(failed == 0, "{failed} figures are missing, because what they were to measure did not happen");
     Ok(())
 }
