@@ -1,5 +1,6 @@
-//! The project's own tasks: `cargo xtask setup|build|package|test|fuzz|demo|evening|vm`.
+//! The project's own tasks: `cargo xtask setup|build|package|test|fuzz|bench|demo|evening|vm`.
 
+mod bench;
 mod bpf_toolchain;
 mod build;
 mod demo;
@@ -73,6 +74,18 @@ enum Task {
         #[arg(long)]
         debug: bool,
     },
+    /// Measure what it costs and withstands, beside its peers: as root, in network namespaces, for some twenty minutes
+    Bench {
+        /// In under two minutes, from few repeats
+        #[arg(long)]
+        quick: bool,
+        /// Only these sections, as in `--only cost,growth`
+        #[arg(long)]
+        only: Option<String>,
+        /// Put tables and plots below docs/measurements too, and an excerpt into the README
+        #[arg(long, conflicts_with_all = ["quick", "only"])]
+        publish: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -98,6 +111,7 @@ fn run(task: Task) -> Result<()> {
         Task::Demo => demo::run(),
         Task::Vm(selection) => vm::run(&selection),
         Task::Evening { debug } => evening::run(Profile::of(debug)),
+        Task::Bench { quick, only, publish } => bench::measure(quick, only.as_deref(), publish),
     }
 }
 

@@ -13,7 +13,7 @@ mod tests;
 mod turn;
 mod watchdog;
 
-pub use flood::{Flood, Volley};
+pub use flood::{Flood, Forgery, Volley};
 pub use gate::{equipped_with, packages, privileged, with_kernel_program};
 pub use lateness::lateness;
 pub use process::Process;
@@ -72,6 +72,11 @@ impl Machine {
             Self::Client => SOURCE_MAC,
             Self::Stranger => [0x02, 0, 0, 0, 0, 0x03],
         }
+    }
+
+    /// Its port of the hub, by name.
+    pub fn port(self) -> &'static str {
+        self.name()
     }
 
     const fn number(self) -> u8 {
@@ -150,6 +155,11 @@ impl Lab {
 
     pub fn namespace(&self, machine: Machine) -> &Namespace {
         &self.machines[usize::from(machine.number()) - 1]
+    }
+
+    /// Where the machines' ports of the hub are.
+    pub fn wire(&self) -> &Namespace {
+        &self.wire
     }
 
     /// From now on VLAN tags arrive as bytes of the frame, as from a card that leaves them there; else an XDP program

@@ -45,6 +45,19 @@ const PROGRAMS: [(&str, Need); 20] = [
     ("nsenter", Need { package: "util-linux", why: "it runs programs in network namespaces" }),
 ];
 
+/// What the bench measures beside ours, and measures with.
+const PEERS: [(&str, Need); 9] = [
+    ("knockd", Need { package: "knockd", why: "it is a peer in the bench" }),
+    ("fwknopd", Need { package: "fwknop-server", why: "it is a peer in the bench" }),
+    ("fwknop", Need { package: "fwknop-client", why: "its server is a peer in the bench" }),
+    ("xdp-filter", Need { package: "xdp-tools", why: "it is a peer in the bench" }),
+    ("bpftool", Need { package: "bpftool", why: "it runs the peer's program in the bench" }),
+    ("nft", Need { package: "nftables", why: "its recipe is a peer in the bench" }),
+    ("iptables", Need { package: "iptables", why: "its recipe is a peer in the bench" }),
+    ("ethtool", Need { package: "ethtool", why: "it sets up interfaces in the bench" }),
+    ("ip", Need { package: "iproute2", why: "it makes network namespaces" }),
+];
+
 /// The demo's own server stands in for these.
 const SSH: [&str; 3] = ["sshd", "ssh", "ssh-keygen"];
 
@@ -61,7 +74,12 @@ pub fn missing() -> Vec<Need> {
     missing_of(|_| true)
 }
 
-/// Those among them that the demo can't do without; with `ssh`, also those that make it a better demo.
+/// Those that the bench lacks.
+pub fn missing_for_bench() -> Vec<Need> {
+    missing_among(&PEERS, |_| true)
+}
+
+/// Those among the tests' that the demo can't do without; with `ssh`, also those that make it a better demo.
 pub fn missing_for_demo(ssh: bool) -> Vec<Need> {
     missing_of(|program| {
         ["knock", "nmap", "ip", "nsenter"].contains(&program) || ssh && SSH.contains(&program)
@@ -78,10 +96,14 @@ pub fn missing_for_evening() -> Vec<Need> {
 }
 
 fn missing_of(wanted: impl Fn(&str) -> bool) -> Vec<Need> {
+    missing_among(&PROGRAMS, wanted)
+}
+
+fn missing_among(programs: &[(&str, Need)], wanted: impl Fn(&str) -> bool) -> Vec<Need> {
     let mut needs: Vec<Need> = Vec::new();
-    for (program, need) in PROGRAMS {
-        if wanted(program) && !has_program(program) && !needs.contains(&need) {
-            needs.push(need);
+    for (program, need) in programs {
+        if wanted(program) && !has_program(program) && !needs.contains(need) {
+            needs.push(*need);
         }
     }
     needs
