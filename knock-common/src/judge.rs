@@ -125,11 +125,14 @@ fn judge_segment<T: Tables>(
     let entry = PortEntry::from_bits(tables.unfollowed(entry.bits() as u64) as u32);
     let is_closed = entry.is(PortEntry::CLOSED);
     let concerns_attempts = matcher::concerns_attempts(tables, segment, entry, &hit);
+    let concerns_attempts = tables.unfollowed(concerns_attempts.into()) != 0;
     if concerns_attempts || is_closed {
         let source = SourceIdentity::of(tables.hash_key(), &packet.source);
-        if concerns_attempts {
-            *completed = matcher::observe(tables, packet, entry, &hit, source);
-        }
+        let door = match concerns_attempts {
+            true => matcher::observe(tables, packet, entry, &hit, source),
+            false => None,
+        };
+        *completed = NonZero::new(tables.unfollowed(door.map_or(0, NonZero::get) as u64) as DoorId);
         if is_closed && is_trusted(tables, &packet.source, entry) {
             return Reason::Trusted;
         }

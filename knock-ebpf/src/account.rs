@@ -9,8 +9,8 @@ use knock_common::reason::{COUNTED_INTERFACES, REASON_SLOTS, Reason, Verdict};
 use knock_common::rules::RuleOption;
 use knock_common::tables::Tables;
 
-use crate::bounded::masked;
 use crate::maps::{COUNTERS, DROPS, PROTOCOLS};
+use crate::verifier::masked;
 
 #[inline(always)]
 pub fn count<T: Tables>(

@@ -6,8 +6,8 @@ use aya_ebpf::helpers::generated::{bpf_skb_load_bytes, bpf_xdp_get_buff_len, bpf
 use aya_ebpf::programs::{TcContext, XdpContext};
 use knock_common::frame::Frame;
 
-use crate::bounded::masked;
 use crate::maps::Scratch;
+use crate::verifier::masked;
 
 /// Headers are looked for below this offset: two VLAN tags, and IPv6 with its extension headers, fit. The bound is what lets
 /// the verifier follow the pointer arithmetic.

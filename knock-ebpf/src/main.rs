@@ -5,7 +5,6 @@
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 mod account;
-mod bounded;
 mod evenness;
 mod frame;
 mod grants;
@@ -14,6 +13,7 @@ mod report;
 mod tables;
 #[cfg(feature = "trace")]
 mod trace;
+mod verifier;
 mod word;
 
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};

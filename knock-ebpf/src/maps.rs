@@ -27,6 +27,7 @@ use knock_common::search::Search;
 use knock_common::tables::TakenKey;
 use knock_common::word::Word;
 
+use crate::verifier::compared;
 use crate::word::{MapByte, MapWord};
 
 /// What a CPU needs to judge a packet, in one value.
@@ -54,6 +55,7 @@ impl Scratch {
     #[inline(always)]
     pub fn unfollowed(&self, number: u64) -> u64 {
         self.unfollowed.store(number);
+        compared();
         self.unfollowed.load()
     }
 }
