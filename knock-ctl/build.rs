@@ -126,6 +126,8 @@ impl NestedBuild {
         flags.push(format!("\x1f-Ctarget-cpu={TARGET_CPU}"));
         // The maps are described in BTF, which the linker makes from debug information.
         flags.push("\x1f-Cdebuginfo=2\x1f-Clink-arg=--btf");
+        // It would let loops end by falling through to their beginnings, which Linux 6.1 refuses ("back-edge").
+        flags.push("\x1f-Clink-arg=--llvm-args=-disable-block-placement");
         flags.push(format!("\x1f--cfg=bpf_target_arch=\"{architecture}\""));
         Ok(flags)
     }

@@ -6,15 +6,20 @@
 //!
 //! An entry is two words. `progress` is read once and written once, and holds with the state a part of the source's
 //! identity: a write that races with the entry's reuse for another source leaves a word that fits neither, and an
-//! attempt is lost instead of passed on.
+//! attempt is lost instead of passed on. The words that a search looks at lie side by side, in two cache lines.
+//!
+//! An attempt that a wrong knock ends leaves a note of that in its entry, the first to be given up.
 
 use crate::address::Address;
 use crate::hash::HashKey;
 use crate::port::Protocol;
-use crate::rules::{ROOT, StateId, steps_taken};
+use crate::rules::{BROKEN, ROOT, StateId, steps_taken};
 use crate::search::Search;
 use crate::time::Boottime;
 use crate::word::Word;
+
+/// Places where it is noted that some source was granted something, a byte each; a power of two.
+pub const GRANTED_MARKS: u32 = 1 << 18;
 
 /// Entries in a set: the attempts of sources whose addresses fall together.
 pub const ATTEMPT_WAYS: usize = 16;
@@ -49,7 +54,41 @@ impl Attempt {
 
     #[inline(always)]
     pub const fn exists(&self) -> bool {
-        self.state != ROOT
+        self.state != ROOT && self.state != BROKEN
+    }
+
+    /// `None`: it was not ended by a wrong knock, or that is forgotten.
+    pub fn broken_by(&self) -> Option<BrokenBy> {
+        if self.state != BROKEN {
+            return None;
+        }
+        let protocol = if self.fingerprint.0 >> 16 & 1 == 1 { Protocol::Udp } else { Protocol::Tcp };
+        Some(BrokenBy {
+            steps: self.hop_limit,
+            protocol,
+            port: self.fingerprint.0 as u16,
+            time: self.started,
+        })
+    }
+}
+
+/// What ended an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BrokenBy {
+    /// Those that had been taken.
+    pub steps: u8,
+    /// Where the wrong knock went.
+    pub protocol: Protocol,
+    pub port: u16,
+    /// In milliseconds of CLOCK_BOOTTIME, 38 bits.
+    pub time: u64,
+}
+
+impl BrokenBy {
+    #[inline(always)]
+    const fn note(&self) -> Attempt {
+        let fingerprint = Fingerprint((self.protocol as u32) << 16 | self.port as u32);
+        Attempt { state: BROKEN, started: self.time, hop_limit: self.steps, fingerprint }
     }
 }
 
@@ -84,6 +123,12 @@ impl SourceIdentity {
         Self { hash: key.address(source) }
     }
 
+    /// Where it is noted that a source was granted something, in a table of [`GRANTED_MARKS`].
+    #[inline(always)]
+    pub const fn mark(&self) -> u32 {
+        (self.hash >> 22) as u32 & (GRANTED_MARKS - 1)
+    }
+
     /// The set in a table of `sets` sets, a power of two.
     #[inline(always)]
     pub const fn set(&self, sets: u32) -> u32 {
@@ -101,24 +146,29 @@ impl SourceIdentity {
     }
 }
 
-/// One way of a set.
+/// The attempts of the sources that share a set.
 #[derive(Default)]
 #[repr(C)]
-struct Entry<W> {
-    /// State, low bits of the start, check.
-    progress: W,
+pub struct AttemptSet<W> {
     /// Tag, high bits of the start, fingerprint, hop limit.
-    identity: W,
+    identity: [W; ATTEMPT_WAYS],
+    /// State, low bits of the start, check.
+    progress: [W; ATTEMPT_WAYS],
 }
 
-impl<W: Word> Entry<W> {
+/// Where in its set an attempt lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Way(usize);
+
+impl Attempt {
+    /// The two words of an entry.
     #[inline(always)]
-    fn read(&self) -> Attempt {
-        let progress = self.progress.load();
-        let identity = self.identity.load();
+    fn read(progress: &impl Word, identity: &impl Word) -> Self {
+        let progress = progress.load();
+        let identity = identity.load();
         let started_low = progress >> CHECK_BITS & mask(STARTED_LOW_BITS);
         let started_high = identity >> (FINGERPRINT_BITS + 8) & mask(STARTED_HIGH_BITS);
-        Attempt {
+        Self {
             state: (progress >> (STARTED_LOW_BITS + CHECK_BITS)) as u32,
             started: started_high << STARTED_LOW_BITS | started_low,
             hop_limit: identity as u8,
@@ -127,38 +177,38 @@ impl<W: Word> Entry<W> {
     }
 }
 
-/// The attempts of the sources that share a set.
-#[derive(Default)]
-#[repr(C)]
-pub struct AttemptSet<W> {
-    entries: [Entry<W>; ATTEMPT_WAYS],
-}
-
-/// Where in its set an attempt lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Way(usize);
-
 impl<W: Word> AttemptSet<W> {
     /// The source's attempt, expired or not, or one that does not exist.
     #[inline(always)]
     pub fn find(&self, source: SourceIdentity, search: &Search<W>) -> (Way, Attempt) {
         search.begin();
-        for (way, entry) in self.entries.iter().enumerate() {
-            let tag = entry.identity.load() >> (64 - TAG_BITS);
-            let check = entry.progress.load() & mask(CHECK_BITS);
-            if tag ^ source.tag() | check ^ source.check() == 0 {
+        let tag = source.tag() << (64 - TAG_BITS);
+        for (way, (identity, progress)) in self.entries().enumerate() {
+            if (identity.load() ^ tag) >> (64 - TAG_BITS) == 0
+                && progress.load() & mask(CHECK_BITS) == source.check()
+            {
                 search.consider(way, 0);
             }
         }
-        let way = search.best().unwrap_or(0) & (ATTEMPT_WAYS - 1);
-        let mut attempt = match self.entries.get(way) {
-            Some(entry) => entry.read(),
-            None => Attempt::NONE,
+        let Some(way) = search.best() else {
+            return (Way(0), Attempt::NONE);
         };
-        if search.best().is_none() {
-            attempt.state = ROOT;
+        let way = way & (ATTEMPT_WAYS - 1);
+        match self.entry(Way(way)) {
+            Some((identity, progress)) => (Way(way), Attempt::read(progress, identity)),
+            None => (Way(0), Attempt::NONE),
         }
-        (Way(way), attempt)
+    }
+
+    #[inline(always)]
+    fn entries(&self) -> impl Iterator<Item = (&W, &W)> {
+        self.identity.iter().zip(&self.progress)
+    }
+
+    #[inline(always)]
+    fn entry(&self, way: Way) -> Option<(&W, &W)> {
+        let way = way.0 & (ATTEMPT_WAYS - 1);
+        Some((self.identity.get(way)?, self.progress.get(way)?))
     }
 
     /// Where a new attempt goes: in the place of an expired one, else of the one that has come least far, else of the
@@ -167,8 +217,8 @@ impl<W: Word> AttemptSet<W> {
     pub fn place(&self, now: Boottime, longest_timeout: u32, search: &Search<W>) -> Way {
         let now = now.milliseconds();
         search.begin();
-        for (way, entry) in self.entries.iter().enumerate() {
-            let attempt = entry.read();
+        for (way, (identity, progress)) in self.entries().enumerate() {
+            let attempt = Attempt::read(progress, identity);
             let rank = if attempt.exists() && is_within(now, attempt.started, longest_timeout) {
                 (steps_taken(attempt.state) as u64) << 48 | attempt.started
             } else {
@@ -182,7 +232,7 @@ impl<W: Word> AttemptSet<W> {
     /// Writes an attempt of `source` at `way`.
     #[inline(always)]
     pub fn store(&self, way: Way, source: SourceIdentity, attempt: &Attempt) {
-        let Some(entry) = self.entries.get(way.0 & (ATTEMPT_WAYS - 1)) else {
+        let Some((identity_word, progress_word)) = self.entry(way) else {
             return;
         };
         let started_low = attempt.started & mask(STARTED_LOW_BITS);
@@ -194,32 +244,38 @@ impl<W: Word> AttemptSet<W> {
         let progress = (attempt.state as u64) << (STARTED_LOW_BITS + CHECK_BITS)
             | started_low << CHECK_BITS
             | source.check();
-        entry.identity.store(identity);
-        entry.progress.store(progress);
+        identity_word.store(identity);
+        progress_word.store(progress);
+    }
+
+    /// Ends the attempt of `source` at `way`, and notes why.
+    #[inline(always)]
+    pub fn break_off(&self, way: Way, source: SourceIdentity, by: &BrokenBy) {
+        self.store(way, source, &by.note());
     }
 
     #[inline(always)]
     pub fn forget(&self, way: Way) {
-        if let Some(entry) = self.entries.get(way.0 & (ATTEMPT_WAYS - 1)) {
-            entry.progress.store(0);
-            entry.identity.store(0);
+        if let Some((identity, progress)) = self.entry(way) {
+            progress.store(0);
+            identity.store(0);
         }
     }
 
     /// Takes over the entries of another set, each as it is at that moment.
     pub fn copy_from(&self, other: &AttemptSet<impl Word>) {
-        for (own, others) in self.entries.iter().zip(&other.entries) {
-            own.identity.store(others.identity.load());
-            own.progress.store(others.progress.load());
+        for ((identity, progress), (others_identity, others_progress)) in self.entries().zip(other.entries())
+        {
+            identity.store(others_identity.load());
+            progress.store(others_progress.load());
         }
     }
 
     /// The attempts that are not over, for counting. `longest_timeout` is in milliseconds.
     pub fn live(&self, now: Boottime, longest_timeout: u32) -> impl Iterator<Item = Attempt> + '_ {
         let now = now.milliseconds();
-        self.entries
-            .iter()
-            .map(Entry::read)
+        self.entries()
+            .map(|(identity, progress)| Attempt::read(progress, identity))
             .filter(move |attempt| attempt.exists() && is_within(now, attempt.started, longest_timeout))
     }
 }
@@ -256,7 +312,7 @@ mod tests {
         }
         // What a write leaves that races with the reuse of its entry.
         let [first, second] = sets;
-        Word::store(&first.entries[0].progress, Word::load(&second.entries[0].progress));
+        Word::store(&first.progress[0], Word::load(&second.progress[0]));
         let search = Search::default();
         assert!(sources.iter().all(|&source| !first.find(source, &search).1.exists()));
         assert!(sources.iter().any(|&source| second.find(source, &search).1.exists()));

@@ -1,6 +1,7 @@
 //! What follows from a complete sequence: grants given, grants taken, and the news of it.
 
 use crate::address::Address;
+use crate::attempt::SourceIdentity;
 use crate::connection::ConnectionsKey;
 use crate::event::{Event, EventKind, Refusal};
 use crate::grant::{Change, GRANTS_PER_SOURCE, Granted, GrantedBy};
@@ -47,6 +48,7 @@ fn open<T: Tables>(tables: &T, source: &Address, door: DoorId, rule: &Door) {
     let granted_by = if rule.one_time_of == 0 { GrantedBy::Knock } else { GrantedBy::OneTime };
     // One like it was reported within this second.
     let mut suppressed = false;
+    tables.mark_granted(SourceIdentity::of(tables.hash_key(), source));
     let change = tables.add_grants(source, |grants| {
         grants.grant(Granted::Door(door), granted_by, deadline, now, tables.search())
     });

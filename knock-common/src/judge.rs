@@ -4,6 +4,7 @@ use core::num::NonZero;
 
 use crate::access::{is_known, is_trusted, passes_as_granted};
 use crate::address::Address;
+use crate::attempt::SourceIdentity;
 use crate::evenness;
 use crate::flow::{FiveTuple, FlowKind};
 use crate::matcher;
@@ -122,17 +123,27 @@ fn judge_segment<T: Tables>(
     let hit = matcher::hit(tables, packet, segment, entry);
     // What was learnt of the entry would part the ways through all that follows.
     let entry = PortEntry::from_bits(tables.unfollowed(entry.bits() as u64) as u32);
-    if !segment.fragment {
-        *completed = matcher::observe(tables, packet, segment, entry, hit);
+    let is_closed = entry.is(PortEntry::CLOSED);
+    let concerns_attempts = matcher::concerns_attempts(tables, segment, entry, &hit);
+    let concerns_attempts = tables.unfollowed(concerns_attempts.into()) != 0;
+    if concerns_attempts || is_closed {
+        let source = SourceIdentity::of(tables.hash_key(), &packet.source);
+        let door = match concerns_attempts {
+            true => matcher::observe(tables, packet, entry, &hit, source),
+            false => None,
+        };
+        *completed = NonZero::new(tables.unfollowed(door.map_or(0, NonZero::get) as u64) as DoorId);
+        if is_closed && is_trusted(tables, &packet.source, entry) {
+            return Reason::Trusted;
+        }
+        if is_closed && tables.may_hold_grants(source) && passes_as_granted(tables, packet, segment, entry) {
+            return Reason::Granted;
+        }
     }
-    let reason = if !entry.is(PortEntry::CLOSED) {
-        if hit.is_some() { Reason::Knock } else { Reason::Unlisted }
-    } else if is_trusted(tables, &packet.source, entry) {
-        return Reason::Trusted;
-    } else if passes_as_granted(tables, packet, segment, entry) {
-        return Reason::Granted;
-    } else {
-        refuse(tables, packet, segment, entry)
+    let reason = match hit {
+        _ if is_closed => refuse(tables, packet, segment, entry),
+        Some(_) => Reason::Knock,
+        None => Reason::Unlisted,
     };
     if tables.rules().has(RuleOption::Scanners) {
         return scanner::hold(tables, packet, segment, reason);

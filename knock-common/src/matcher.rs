@@ -3,7 +3,7 @@
 use core::num::NonZero;
 
 use crate::access::is_open_to_source;
-use crate::attempt::{Attempt, Fingerprint, SourceIdentity, is_within};
+use crate::attempt::{Attempt, BrokenBy, Fingerprint, SourceIdentity, Way, is_within};
 use crate::event::{Event, EventKind};
 use crate::packet::{Packet, Segment};
 use crate::port::Protocol;
@@ -20,8 +20,10 @@ use crate::tracking::{arriving, could_be_of_flow, is_noted};
 enum Step {
     /// It is no knock, or one that was taken before.
     Nothing,
+    /// The attempt is over: for long, or it was complete.
+    Forget,
     /// A wrong port: the attempt is over.
-    Reset,
+    Break,
     /// The first knock of a door; an attempt that was under way is over.
     Begin(Edge),
     /// The next knock.
@@ -57,26 +59,55 @@ pub fn hit<T: Tables>(tables: &T, packet: &Packet, segment: &Segment, entry: Por
     tables.hit(&key)
 }
 
+/// Whether the packet may be a step of its source's attempt, or the end of it. `hit` is what [`hit`] found; the packet is not
+/// part of a flow, and its port is not public.
+#[inline(always)]
+pub fn concerns_attempts<T: Tables>(
+    tables: &T,
+    segment: &Segment,
+    entry: PortEntry,
+    hit: &Option<Hit>,
+) -> bool {
+    !segment.fragment && (hit.is_some() || may_reset(tables, segment, entry))
+}
+
 /// Takes the step that the packet is for its source's attempt, and returns the door whose sequence is complete with it.
-/// `hit` is what [`hit`] found; the packet is neither a fragment nor part of a flow, and its port is not public.
-// A function of its own in the kernel too: a BPF stack frame has 512 bytes.
-#[inline(never)]
+#[inline(always)]
 pub fn observe<T: Tables>(
     tables: &T,
     packet: &Packet,
-    segment: &Segment,
     entry: PortEntry,
-    hit: Option<Hit>,
+    hit: &Option<Hit>,
+    source: SourceIdentity,
 ) -> Option<NonZero<DoorId>> {
-    if hit.is_none() && !may_reset(tables, segment, entry) {
+    let (way, attempt) = tables.attempt_set(source.set(tables.attempt_sets()))?.find(source, tables.search());
+    let begins = matches!(hit, Some(hit) if hit.first.next != ROOT);
+    if !attempt.exists() && !begins {
         return None;
     }
-    let identity = SourceIdentity::of(tables.hash_key(), &packet.source);
-    let set = tables.attempt_set(identity.set(tables.attempt_sets()))?;
-    let (way, attempt) = set.find(identity, tables.search());
-    if !attempt.exists() && !matches!(hit, Some(hit) if hit.first.next != ROOT) {
-        return None;
-    }
+    take_step(tables, packet, entry, hit, &Standing { source, way, attempt })
+}
+
+/// Where a source stands.
+struct Standing {
+    source: SourceIdentity,
+    way: Way,
+    attempt: Attempt,
+}
+
+// A function of its own in the kernel too: a BPF stack frame has 512 bytes. The verifier holds a pointer into the stack for one
+// that may be null, so that it is not the reference that is optional.
+#[inline(never)]
+fn take_step<T: Tables>(
+    tables: &T,
+    packet: &Packet,
+    entry: PortEntry,
+    hit: &Option<Hit>,
+    standing: &Standing,
+) -> Option<NonZero<DoorId>> {
+    let segment = packet.segment();
+    let &Standing { source, way, attempt } = standing;
+    let set = tables.attempt_set(source.set(tables.attempt_sets()))?;
     let now = tables.now();
     let fingerprint = Fingerprint::of(
         segment.protocol,
@@ -92,10 +123,14 @@ pub fn observe<T: Tables>(
         fingerprint,
     };
     let (way, edge, attempt) = if attempt.exists() {
-        match step(tables, &knock, &attempt, hit, now) {
+        match step(tables, &knock, &attempt, *hit, now) {
             Step::Nothing => return None,
-            Step::Reset => {
+            Step::Forget => {
                 set.forget(way);
+                return None;
+            }
+            Step::Break => {
+                set.break_off(way, source, &knock.breaks(&attempt, now));
                 return None;
             }
             Step::Begin(edge) => (way, edge, first(edge)),
@@ -105,13 +140,17 @@ pub fn observe<T: Tables>(
             }
         }
     } else {
-        let edge = hit?.first;
-        (set.place(now, tables.rules().longest_timeout, tables.search()), edge, first(edge))
+        let edge = (*hit)?.first;
+        let way = match attempt.state {
+            ROOT => set.place(now, tables.rules().longest_timeout, tables.search()),
+            _ => way,
+        };
+        (way, edge, first(edge))
     };
     if entry.is(PortEntry::REPEATED) {
         tables.remember_taken(&knock.taken_key(&attempt));
     }
-    set.store(way, identity, &attempt);
+    set.store(way, source, &attempt);
     if tables.rules().has(RuleOption::Stages) {
         report_stage(tables, packet, &edge, now);
     }
@@ -140,6 +179,17 @@ struct Knock<'a> {
 }
 
 impl Knock<'_> {
+    /// What the packet is where it is the wrong one.
+    #[inline(always)]
+    fn breaks(&self, attempt: &Attempt, now: Boottime) -> BrokenBy {
+        BrokenBy {
+            steps: steps_taken(attempt.state) as u8,
+            protocol: self.segment.protocol,
+            port: self.segment.destination_port,
+            time: now.milliseconds(),
+        }
+    }
+
     #[inline(always)]
     fn taken_key(&self, attempt: &Attempt) -> TakenKey {
         TakenKey {
@@ -154,12 +204,12 @@ impl Knock<'_> {
     }
 }
 
-/// What a packet does where there is no attempt.
+/// What a packet does that begins a new attempt if it can, and else is `otherwise`.
 #[inline(always)]
-fn fresh(hit: Option<Hit>) -> Step {
+fn fresh(hit: Option<Hit>, otherwise: Step) -> Step {
     match hit {
         Some(Hit { first, .. }) if first.next != ROOT => Step::Begin(first),
-        _ => Step::Reset,
+        _ => otherwise,
     }
 }
 
@@ -191,7 +241,7 @@ fn step<T: Tables>(
     let state = match tables.state(&StateKey { slot, state: attempt.state }) {
         Some(state) if elapsed_within(state.timeout) => state,
         // Expired, or of a door that is no more.
-        _ => return fresh(hit),
+        _ => return fresh(hit, Step::Forget),
     };
     if state.complete != 0 {
         return after_completion(tables, knock, attempt, hit);
@@ -208,7 +258,7 @@ fn step<T: Tables>(
             None => {}
         }
     }
-    if forgives(tables, knock) { Step::Nothing } else { fresh(hit) }
+    if forgives(tables, knock) { Step::Nothing } else { fresh(hit, Step::Break) }
 }
 
 /// After completion a repeat of the last knock does nothing; anything else finds no attempt.
@@ -216,9 +266,9 @@ fn step<T: Tables>(
 fn after_completion<T: Tables>(tables: &T, knock: &Knock<'_>, attempt: &Attempt, hit: Option<Hit>) -> Step {
     match hit {
         Some(_) if knock.fingerprint == attempt.fingerprint => Step::Nothing,
-        Some(_) => fresh(hit),
+        Some(_) => fresh(hit, Step::Forget),
         None if forgives(tables, knock) => Step::Nothing,
-        None => Step::Reset,
+        None => Step::Forget,
     }
 }
 

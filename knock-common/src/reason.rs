@@ -68,6 +68,9 @@ reasons! {
 /// Places for reasons in the counters' map value; more than there are, so that its layout outlives a new one.
 pub const REASON_SLOTS: usize = 32;
 
+/// Interfaces whose packets are counted apart, a power of two: those with equal remainders are counted together.
+pub const COUNTED_INTERFACES: u32 = 64;
+
 const _: () = assert!(Reason::ALL.len() <= REASON_SLOTS);
 
 #[cfg(test)]

@@ -23,6 +23,15 @@ pub struct Scan {
     pub first: u32,
 }
 
+impl Scan {
+    const NONE: Self = Self { started: 0, held_until: 0, ports: 0, first: 0 };
+
+    #[inline(always)]
+    fn is_under_way(&self) -> bool {
+        self.ports != 0 && self.held_until == 0
+    }
+}
+
 /// A closed port that a source hit, other than the first of its scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(C)]
@@ -38,10 +47,9 @@ pub struct ScannedKey {
 #[inline(never)]
 pub(crate) fn hold<T: Tables>(tables: &T, packet: &Packet, segment: &Segment, reason: Reason) -> Reason {
     let now = tables.now();
-    let scan = tables.scan(&packet.source);
-    if let Some(scan) = scan
-        && scan.held_until > now.milliseconds()
-    {
+    // Before Linux 6.3 nothing may be read that was not written, not even what an `Option` would have held.
+    let scan = tables.scan(&packet.source).unwrap_or(Scan::NONE);
+    if scan.held_until > now.milliseconds() {
         return if is_known(tables, &packet.source) { reason } else { Reason::Held };
     }
     if is_closed(tables, segment, reason) {
@@ -65,22 +73,20 @@ fn is_closed<T: Tables>(tables: &T, segment: &Segment, reason: Reason) -> bool {
 }
 
 #[inline(always)]
-fn count<T: Tables>(tables: &T, packet: &Packet, segment: &Segment, scan: Option<Scan>) {
+fn count<T: Tables>(tables: &T, packet: &Packet, segment: &Segment, mut scan: Scan) {
     let now = tables.now().milliseconds();
     let limits = tables.rules().scanners;
     let (number, protocol) = (segment.destination_port as u32, segment.protocol as u32);
     let port = protocol << 16 | number;
-    let mut scan = match scan {
-        Some(scan) if scan.held_until == 0 && now.saturating_sub(scan.started) < limits.within => {
-            let key = ScannedKey { source: packet.source, port: number, protocol };
-            // Most sources hit one port, and then take no room among those that are noted.
-            if port == scan.first || !tables.note_scanned(&key, scan.started) {
-                return;
-            }
-            scan
+    if scan.is_under_way() && now.saturating_sub(scan.started) < limits.within {
+        let key = ScannedKey { source: packet.source, port: number, protocol };
+        // Most sources hit one port, and then take no room among those that are noted.
+        if port == scan.first || !tables.note_scanned(&key, scan.started) {
+            return;
         }
-        _ => Scan { started: now, held_until: 0, ports: 0, first: port },
-    };
+    } else {
+        scan = Scan { started: now, first: port, ..Scan::NONE };
+    }
     scan.ports = scan.ports.saturating_add(1);
     if scan.ports >= limits.ports && !is_known(tables, &packet.source) {
         scan.held_until = now.saturating_add(limits.hold);

@@ -4,7 +4,7 @@
 use core::ops::Deref;
 
 use crate::address::Address;
-use crate::attempt::AttemptSet;
+use crate::attempt::{AttemptSet, SourceIdentity};
 use crate::connection::{Connections, ConnectionsKey};
 use crate::event::Event;
 use crate::flow::FlowSet;
@@ -103,6 +103,10 @@ pub trait Tables {
     /// Notes a port that a source hit in the scan that began at `started`, other than its first. `false`: it was noted already.
     fn note_scanned(&self, key: &ScannedKey, started: u64) -> bool;
 
+    /// `false`: the source was never granted anything. Spares strangers the look-up of their grants.
+    fn may_hold_grants(&self, source: SourceIdentity) -> bool;
+    /// From now on the source may hold grants: to be called before it does.
+    fn mark_granted(&self, source: SourceIdentity);
     fn grants(&self, source: &Address) -> Option<impl Deref<Target = SourceGrants> + '_>;
     /// Changes the source's grants as one. `None`: it has none.
     fn change_grants<R>(&self, source: &Address, change: impl FnOnce(&mut SourceGrants) -> R) -> Option<R>;

@@ -11,6 +11,7 @@ use clap_complete::Shell;
 use knock_ctl::cli::Cli;
 
 fn main() -> Result<(), Box<dyn Error>> {
+    knock_ctl::version::announce(knock_ctl::built_version!());
     let folder: PathBuf = env::args_os().nth(1).ok_or("write where: documents FOLDER")?.into();
     let [man, completions] = ["man", "completions"].map(|name| folder.join(name));
     for folder in [&man, &completions] {

@@ -42,3 +42,4 @@ pub mod runtime;
 pub mod sessions;
 #[cfg(feature = "controller")]
 pub mod sockets;
+pub mod version;

@@ -5,33 +5,34 @@ use aya_ebpf::bindings::{__sk_buff, xdp_md};
 use aya_ebpf::helpers::generated::{bpf_skb_load_bytes, bpf_xdp_get_buff_len, bpf_xdp_load_bytes};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use knock_common::frame::Frame;
-use knock_common::word::Word;
 
-use crate::maps::UNFOLLOWED;
+use crate::maps::Scratch;
+use crate::verifier::masked;
 
 /// Headers are looked for below this offset: two VLAN tags, and IPv6 with its extension headers, fit. The bound is what lets
 /// the verifier follow the pointer arithmetic.
 const OFFSET_MAX: usize = 0x7fff;
 
 /// A frame that a program can be made for.
-pub trait PacketFrame<C>: Frame {
-    fn of(context: &C) -> Self;
+pub trait PacketFrame<'a, C>: Frame {
+    fn of(context: &C, scratch: &'a Scratch) -> Self;
 }
 
 /// A frame in one buffer.
-pub struct LinearFrame {
+pub struct LinearFrame<'a> {
     start: usize,
     end: usize,
+    scratch: &'a Scratch,
 }
 
-impl PacketFrame<XdpContext> for LinearFrame {
+impl<'a> PacketFrame<'a, XdpContext> for LinearFrame<'a> {
     #[inline(always)]
-    fn of(context: &XdpContext) -> Self {
-        Self { start: context.data(), end: context.data_end() }
+    fn of(context: &XdpContext, scratch: &'a Scratch) -> Self {
+        Self { start: context.data(), end: context.data_end(), scratch }
     }
 }
 
-impl Frame for LinearFrame {
+impl Frame for LinearFrame<'_> {
     #[inline(always)]
     fn length(&self) -> usize {
         self.end - self.start
@@ -42,7 +43,7 @@ impl Frame for LinearFrame {
         if offset > OFFSET_MAX {
             return None;
         }
-        let at = self.start + offset;
+        let at = self.start + masked::<OFFSET_MAX>(offset);
         if at + 2 * N > self.end {
             return None;
         }
@@ -54,19 +55,7 @@ impl Frame for LinearFrame {
 
     #[inline(always)]
     fn unfollowed(&self, number: u64) -> u64 {
-        unfollowed(number)
-    }
-}
-
-/// The same number, by way of a map.
-#[inline(always)]
-pub fn unfollowed(number: u64) -> u64 {
-    match UNFOLLOWED.get(0) {
-        Some(word) => {
-            word.store(number);
-            word.load()
-        }
-        None => number,
+        self.scratch.unfollowed(number)
     }
 }
 
@@ -79,22 +68,22 @@ pub trait Buffers {
 }
 
 /// A frame whose tail may lie in further buffers.
-pub struct MultiBufferFrame<B> {
-    head: LinearFrame,
+pub struct MultiBufferFrame<'a, B> {
+    head: LinearFrame<'a>,
     buffers: B,
 }
 
-impl PacketFrame<XdpContext> for MultiBufferFrame<*mut xdp_md> {
+impl<'a> PacketFrame<'a, XdpContext> for MultiBufferFrame<'a, *mut xdp_md> {
     #[inline(always)]
-    fn of(context: &XdpContext) -> Self {
-        Self { head: LinearFrame::of(context), buffers: context.as_ptr().cast() }
+    fn of(context: &XdpContext, scratch: &'a Scratch) -> Self {
+        Self { head: LinearFrame::of(context, scratch), buffers: context.as_ptr().cast() }
     }
 }
 
-impl PacketFrame<TcContext> for MultiBufferFrame<*mut __sk_buff> {
+impl<'a> PacketFrame<'a, TcContext> for MultiBufferFrame<'a, *mut __sk_buff> {
     #[inline(always)]
-    fn of(context: &TcContext) -> Self {
-        let head = LinearFrame { start: context.data(), end: context.data_end() };
+    fn of(context: &TcContext, scratch: &'a Scratch) -> Self {
+        let head = LinearFrame { start: context.data(), end: context.data_end(), scratch };
         Self { head, buffers: context.as_ptr().cast() }
     }
 }
@@ -127,7 +116,7 @@ impl Buffers for *mut __sk_buff {
     }
 }
 
-impl<B: Buffers> Frame for MultiBufferFrame<B> {
+impl<B: Buffers> Frame for MultiBufferFrame<'_, B> {
     #[inline(always)]
     fn length(&self) -> usize {
         self.buffers.length()
@@ -152,6 +141,6 @@ impl<B: Buffers> Frame for MultiBufferFrame<B> {
 
     #[inline(always)]
     fn unfollowed(&self, number: u64) -> u64 {
-        unfollowed(number)
+        self.head.unfollowed(number)
     }
 }

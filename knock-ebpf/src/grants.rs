@@ -10,8 +10,7 @@ use knock_common::grant::SourceGrants;
 use knock_common::tables::TableFull;
 use knock_common::time::Boottime;
 
-use crate::frame::unfollowed;
-use crate::maps::{GRANT_CAPACITY, GRANT_CURSOR, GRANT_SOURCES, GRANTS, GRANTS_SCRATCH, LOCKS, SCRATCH};
+use crate::maps::{GRANT_CAPACITY, GRANT_CURSOR, GRANT_SOURCES, GRANTS, GRANTS_SCRATCH, LOCKS, Scratch};
 
 /// Sources looked at for one to give up.
 const CANDIDATES: u32 = 16;
@@ -36,34 +35,35 @@ pub fn change<R>(source: &Address, change: impl FnOnce(&mut SourceGrants) -> R) 
 pub fn add<R>(
     source: &Address,
     now: Boottime,
+    scratch: &Scratch,
     change: impl FnOnce(&mut SourceGrants) -> R,
 ) -> Result<R, TableFull> {
     let existing = copy(source);
     let is_new = existing.is_none();
     let grants = match existing {
         Some(grants) => grants,
-        None => scratch().ok_or(TableFull)?,
+        None => room().ok_or(TableFull)?,
     };
     if is_new {
         grants.reset(source);
     }
     let result = change(grants);
-    let stored = if is_new { add_source(source, grants, now) } else { replace(source, grants) };
+    let stored = if is_new { add_source(source, grants, now, scratch) } else { replace(source, grants) };
     if stored { Ok(result) } else { Err(TableFull) }
 }
 
 /// This CPU's room to change grants in.
 #[inline(always)]
-fn scratch() -> Option<&'static mut SourceGrants> {
+fn room() -> Option<&'static mut SourceGrants> {
     // SAFETY: the value is this CPU's own, the program is not interrupted by itself, and both callers drop the reference
     // before they ask again.
-    GRANTS_SCRATCH.get_ptr_mut(0).map(|scratch| unsafe { &mut *scratch })
+    GRANTS_SCRATCH.get_ptr_mut(0).map(|room| unsafe { &mut *room })
 }
 
 #[inline(always)]
 fn copy(source: &Address) -> Option<&'static mut SourceGrants> {
     let existing = GRANTS.get_ptr(source)?;
-    let copy = scratch()?;
+    let copy = room()?;
     // SAFETY: two maps' values don't overlap (said this way, because a plain copy becomes a call of `memmove`). An entry that
     // is reused meanwhile gives a copy that names another source, which the check refuses.
     unsafe { core::ptr::copy_nonoverlapping(existing, copy, 1) };
@@ -77,13 +77,13 @@ fn replace(source: &Address, grants: &SourceGrants) -> bool {
 
 /// Adds a source, in the place of another if it must be.
 #[inline(always)]
-fn add_source(source: &Address, grants: &SourceGrants, now: Boottime) -> bool {
+fn add_source(source: &Address, grants: &SourceGrants, now: Boottime, scratch: &Scratch) -> bool {
     if !lock_patiently(&TABLE_LOCK, now) {
         return false;
     }
     let added = match GRANT_CURSOR.get_ptr_mut(0) {
         // SAFETY: only the holder of the table's lock touches the cursor.
-        Some(cursor) => add_at(source, grants, unsafe { &mut *cursor }, now),
+        Some(cursor) => add_at(source, grants, unsafe { &mut *cursor }, now, scratch),
         None => false,
     };
     unlock(&TABLE_LOCK);
@@ -91,7 +91,13 @@ fn add_source(source: &Address, grants: &SourceGrants, now: Boottime) -> bool {
 }
 
 #[inline(always)]
-fn add_at(source: &Address, grants: &SourceGrants, cursor: &mut u32, now: Boottime) -> bool {
+fn add_at(
+    source: &Address,
+    grants: &SourceGrants,
+    cursor: &mut u32,
+    now: Boottime,
+    scratch: &Scratch,
+) -> bool {
     let capacity = GRANT_CAPACITY.load().max(1);
     if replace(source, grants) {
         // Until the table has been full once, the places behind the cursor are free.
@@ -102,9 +108,6 @@ fn add_at(source: &Address, grants: &SourceGrants, cursor: &mut u32, now: Bootti
         return true;
     }
     // From here on the cursor counts on, and its remainder is where the search begins.
-    let Some(scratch) = SCRATCH.get(0) else {
-        return false;
-    };
     let search = &scratch.search;
     search.begin();
     for step in 0..CANDIDATES {
@@ -115,7 +118,7 @@ fn add_at(source: &Address, grants: &SourceGrants, cursor: &mut u32, now: Bootti
         // One that is not in the table would free no room.
         // SAFETY: a torn read can only misjudge how dispensable a candidate is.
         if let Some(grants) = unsafe { GRANTS.get(candidate) } {
-            search.consider(index as usize, grants.eviction_rank(now, unfollowed));
+            search.consider(index as usize, grants.eviction_rank(now, |rank| scratch.unfollowed(rank)));
         }
     }
     *cursor = capacity + (cursor.wrapping_add(CANDIDATES) % capacity);

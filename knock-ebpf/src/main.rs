@@ -2,6 +2,7 @@
 
 #![no_std]
 #![no_main]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 mod account;
 mod evenness;
@@ -12,6 +13,7 @@ mod report;
 mod tables;
 #[cfg(feature = "trace")]
 mod trace;
+mod verifier;
 mod word;
 
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
@@ -26,7 +28,8 @@ use knock_common::leaving::note_leaving;
 use knock_common::packet::{NoPacket, Packet, parse};
 use knock_common::reason::{Reason, Verdict};
 
-use crate::frame::{LinearFrame, MultiBufferFrame, PacketFrame, unfollowed};
+use crate::frame::{LinearFrame, MultiBufferFrame, PacketFrame};
+use crate::maps::Scratch;
 use crate::tables::KernelTables;
 
 /// For frames that lie in one buffer.
@@ -47,11 +50,11 @@ pub fn knock_egress(context: TcContext) -> i32 {
     /// What else hangs on the hook decides about the packet (`TC_ACT_UNSPEC`).
     const NEXT: i32 = -1;
 
-    let Some(packet) = packet() else {
+    let Some((scratch, packet)) = workspace() else {
         return NEXT;
     };
-    if let Ok(tables) = KernelTables::of_leaving(&context)
-        && parse_into(&MultiBufferFrame::<*mut __sk_buff>::of(&context), packet) == 0
+    if let Ok(tables) = KernelTables::of_leaving(&context, scratch)
+        && parse_into(&MultiBufferFrame::<*mut __sk_buff>::of(&context, scratch), packet) == 0
     {
         note_leaving(&tables, packet);
     }
@@ -59,22 +62,25 @@ pub fn knock_egress(context: TcContext) -> i32 {
 }
 
 #[inline(always)]
-fn filter<F: PacketFrame<XdpContext>>(context: &XdpContext) -> u32 {
+fn filter<F: PacketFrame<'static, XdpContext>>(context: &XdpContext) -> u32 {
     // Without its maps the program can't tell anyone apart. They are part of it: this does not happen.
-    let (Some(packet), Ok(tables)) = (packet(), KernelTables::of(context)) else {
+    let Some((scratch, packet)) = workspace() else {
+        return XDP_DROP;
+    };
+    let Ok(tables) = KernelTables::of(context, scratch) else {
         return XDP_DROP;
     };
     let Some(tables) = tables else {
-        account::count_reason(Reason::Unconfirmed);
+        account::count_reason(context, Reason::Unconfirmed);
         return XDP_PASS;
     };
-    let parsed = match parse_into(&F::of(context), packet) {
+    let parsed = match parse_into(&F::of(context, scratch), packet) {
         0 => Ok(&*packet),
         1 => Err(NoPacket::NotIp),
         _ => Err(NoPacket::Malformed(packet.destination)),
     };
     let judgement = judge(&tables, parsed);
-    account::count(&tables, parsed, &judgement);
+    account::count(context, &tables, parsed, &judgement);
     #[cfg(feature = "trace")]
     trace::log(context, parsed, &judgement);
     let action = match judgement.reason().verdict() {
@@ -87,17 +93,18 @@ fn filter<F: PacketFrame<XdpContext>>(context: &XdpContext) -> u32 {
     let Some(door) = judgement.completed else {
         return action;
     };
-    let action = unfollowed(action as u64) as u32;
+    let action = scratch.unfollowed(action as u64) as u32;
     complete(&tables, &packet.source, door.get());
     action
 }
 
-/// Where this CPU keeps the packet that is being judged.
+/// Where this CPU judges packets.
 #[inline(always)]
-fn packet() -> Option<&'static mut Packet> {
+fn workspace() -> Option<(&'static Scratch, &'static mut Packet)> {
+    let workspace = maps::WORKSPACE.get_ptr_mut(0)?;
     // SAFETY: the value is this CPU's own, and its programs don't interrupt each other: arriving and leaving packets are both
-    // handled in, or without, soft interrupts. Each program asks for it once.
-    maps::PACKET.get_ptr_mut(0).map(|packet| unsafe { &mut *packet })
+    // handled in, or without, soft interrupts. Each program asks for it once, and the two fields don't overlap.
+    Some(unsafe { (&(*workspace).scratch, &mut (*workspace).packet) })
 }
 
 /// Parses the frame into `packet`. 0: done; 1: not IP; 2: malformed, with the destination as far as it is known.

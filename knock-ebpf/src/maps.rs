@@ -9,14 +9,14 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::lpm_trie::LpmTrie;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, PerCpuHashMap, PerfEventArray};
 use knock_common::address::Address;
-use knock_common::attempt::AttemptSet;
+use knock_common::attempt::{AttemptSet, GRANTED_MARKS};
 use knock_common::connection::{Connections, ConnectionsKey};
 use knock_common::drops::{DROP_ENTRIES, DropRecord};
 use knock_common::event::{Event, RING_EVENTS};
 use knock_common::flow::FlowSet;
 use knock_common::grant::SourceGrants;
 use knock_common::packet::Packet;
-use knock_common::reason::REASON_SLOTS;
+use knock_common::reason::{COUNTED_INTERFACES, REASON_SLOTS};
 use knock_common::rules::{
     Control, Door, DoorId, DoorKey, Edge, EdgeKey, Hit, HitKey, LISTENER_WORDS, OccurrenceKey, Occurrences,
     PORT_ENTRIES, PortPair, RelationKey, Rules, SequenceId, State, StateKey, TargetKey, Trust, TrustedKey,
@@ -25,17 +25,39 @@ use knock_common::rules::{
 use knock_common::scanner::{Scan, ScannedKey};
 use knock_common::search::Search;
 use knock_common::tables::TakenKey;
+use knock_common::word::Word;
 
-use crate::word::MapWord;
+use crate::verifier::compared;
+use crate::word::{MapByte, MapWord};
+
+/// What a CPU needs to judge a packet, in one value.
+#[repr(C)]
+pub struct Workspace {
+    pub scratch: Scratch,
+    /// The packet that is being judged.
+    pub packet: Packet,
+}
 
 /// What is known at some points of the program and not at others: the verifier would follow the ways apart.
 #[repr(C)]
 pub struct Scratch {
+    /// Where numbers go that the verifier is not to follow.
+    pub unfollowed: MapWord,
     pub search: Search<MapWord>,
     /// Nanoseconds of CLOCK_BOOTTIME; 0: not read yet.
     pub now: MapWord,
     /// When the packet was taken for a probe, in nanoseconds of CLOCK_BOOTTIME; 0: it was not.
     pub probe: MapWord,
+}
+
+impl Scratch {
+    /// The same number, out of the verifier's sight.
+    #[inline(always)]
+    pub fn unfollowed(&self, number: u64) -> u64 {
+        self.unfollowed.store(number);
+        compared();
+        self.unfollowed.load()
+    }
 }
 
 /// Sets in `ATTEMPTS`, a power of two.
@@ -174,14 +196,18 @@ pub static SERIALS: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 pub static EVENTS: PerfEventArray<Event> = PerfEventArray::new(0);
 
-/// Packets by reason. Written by the program; one entry per CPU.
+/// Packets by interface and reason. Written by the program.
 #[map]
-pub static COUNTERS: PerCpuArray<[u64; REASON_SLOTS]> = PerCpuArray::with_max_entries(1, 0);
+pub static COUNTERS: PerCpuArray<[u64; REASON_SLOTS]> = PerCpuArray::with_max_entries(COUNTED_INTERFACES, 0);
 
 /// How often each door was opened. Written by the program; a door that is not in it is added at its first time, and there is
 /// room for as many as there can be rules.
 #[map]
 pub static OPENINGS: PerCpuHashMap<DoorId, u64> = PerCpuHashMap::with_max_entries(1, BPF_F_NO_PREALLOC);
+
+/// Whether some source was granted something, by a part of its hash. Written by the program and the controller, and never unset.
+#[map]
+pub static GRANTED: Array<[MapByte; 8]> = Array::with_max_entries(GRANTED_MARKS / 8, BPF_F_MMAPABLE);
 
 /// What is dropped, by port. Written by the program; ports that are hit less give way.
 #[map]
@@ -191,17 +217,9 @@ pub static DROPS: PerCpuArray<DropRecord> = PerCpuArray::with_max_entries(DROP_E
 #[map]
 pub static BUDGET: PerCpuArray<crate::report::Budget> = PerCpuArray::with_max_entries(1, 0);
 
-/// Where numbers go that the verifier is not to follow; one entry per CPU.
+/// Where packets are judged; one entry per CPU.
 #[map]
-pub static UNFOLLOWED: PerCpuArray<MapWord> = PerCpuArray::with_max_entries(1, 0);
-
-/// The packet that is being judged; one entry per CPU.
-#[map]
-pub static PACKET: PerCpuArray<Packet> = PerCpuArray::with_max_entries(1, 0);
-
-/// What the program finds out on the way, out of the verifier's sight; one entry per CPU.
-#[map]
-pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+pub static WORKSPACE: PerCpuArray<Workspace> = PerCpuArray::with_max_entries(1, 0);
 
 /// Room to change a source's grants in; one entry per CPU.
 #[map]

@@ -7,7 +7,7 @@ use aya_ebpf::bindings::BPF_NOEXIST;
 use aya_ebpf::helpers::bpf_ktime_get_boot_ns;
 use aya_ebpf::maps::lpm_trie::Key;
 use knock_common::address::Address;
-use knock_common::attempt::AttemptSet;
+use knock_common::attempt::{AttemptSet, SourceIdentity};
 use knock_common::connection::{Connections, ConnectionsKey};
 use knock_common::event::Event;
 use knock_common::flow::FlowSet;
@@ -25,9 +25,8 @@ use knock_common::tables::{TableFull, Tables, TakenKey};
 use knock_common::time::Boottime;
 use knock_common::word::Word;
 
-use crate::frame::unfollowed;
 use crate::maps::Scratch;
-use crate::word::MapWord;
+use crate::word::{MapByte, MapWord};
 use crate::{grants, maps, report};
 
 /// The maps, as they are for one packet.
@@ -42,25 +41,24 @@ pub struct KernelTables<'a, C> {
 impl<'a, C: EbpfContext> KernelTables<'a, C> {
     /// For what arrives. `Ok(None)`: no rules are in force. `Err`: a map is missing.
     #[inline(always)]
-    pub fn of(context: &'a C) -> Result<Option<Self>, Missing> {
+    pub fn of(context: &'a C, scratch: &'a Scratch) -> Result<Option<Self>, Missing> {
         let control = maps::CONTROL.get(0).ok_or(Missing)?;
         match control.slot_in_force(clock) {
-            Some(slot) => Self::with(context, control, slot).map(Some),
+            Some(slot) => Self::with(context, scratch, control, slot).map(Some),
             None => Ok(None),
         }
     }
 
     /// For what leaves, which is noted without rules in force too: the next ones must not cut it off.
     #[inline(always)]
-    pub fn of_leaving(context: &'a C) -> Result<Self, Missing> {
+    pub fn of_leaving(context: &'a C, scratch: &'a Scratch) -> Result<Self, Missing> {
         let control = maps::CONTROL.get(0).ok_or(Missing)?;
         let slot = control.slot_in_force(clock).unwrap_or(control.active_slot & 1);
-        Self::with(context, control, slot)
+        Self::with(context, scratch, control, slot)
     }
 
     #[inline(always)]
-    fn with(context: &'a C, control: &'a Control, slot: Slot) -> Result<Self, Missing> {
-        let scratch = maps::SCRATCH.get(0).ok_or(Missing)?;
+    fn with(context: &'a C, scratch: &'a Scratch, control: &'a Control, slot: Slot) -> Result<Self, Missing> {
         scratch.now.store(0);
         scratch.probe.store(0);
         let rules = maps::RULES.get(slot).ok_or(Missing)?;
@@ -93,7 +91,7 @@ impl<C: EbpfContext> Tables for KernelTables<'_, C> {
 
     #[inline(always)]
     fn unfollowed(&self, number: u64) -> u64 {
-        unfollowed(number)
+        self.scratch.unfollowed(number)
     }
 
     #[inline(always)]
@@ -270,6 +268,21 @@ impl<C: EbpfContext> Tables for KernelTables<'_, C> {
     }
 
     #[inline(always)]
+    fn may_hold_grants(&self, source: SourceIdentity) -> bool {
+        match granted_mark(source) {
+            Some(mark) => mark.load() != 0,
+            None => true,
+        }
+    }
+
+    #[inline(always)]
+    fn mark_granted(&self, source: SourceIdentity) {
+        if let Some(mark) = granted_mark(source) {
+            mark.store(1);
+        }
+    }
+
+    #[inline(always)]
     fn grants(&self, source: &Address) -> Option<impl Deref<Target = SourceGrants> + '_> {
         // SAFETY: an entry that is reused meanwhile names another source, which readers check.
         unsafe { maps::GRANTS.get(source) }
@@ -286,7 +299,7 @@ impl<C: EbpfContext> Tables for KernelTables<'_, C> {
         source: &Address,
         change: impl FnOnce(&mut SourceGrants) -> R,
     ) -> Result<R, TableFull> {
-        grants::add(source, self.now(), change)
+        grants::add(source, self.now(), self.scratch, change)
     }
 
     #[inline(always)]
@@ -332,4 +345,10 @@ impl<C: EbpfContext> Tables for KernelTables<'_, C> {
     fn count_suppressed(&self) {
         report::count_suppressed();
     }
+}
+
+#[inline(always)]
+fn granted_mark(source: SourceIdentity) -> Option<&'static MapByte> {
+    let mark = source.mark();
+    maps::GRANTED.get(mark >> 3)?.get(mark as usize & 7)
 }

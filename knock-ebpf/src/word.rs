@@ -1,4 +1,4 @@
-//! Words in map values.
+//! Words and bytes in map values.
 
 use core::cell::UnsafeCell;
 
@@ -22,6 +22,27 @@ impl Word for MapWord {
     #[inline(always)]
     fn store(&self, value: u64) {
         // SAFETY: as for `load`.
+        unsafe { self.0.get().write_volatile(value) }
+    }
+}
+
+/// As [`MapWord`], of one byte.
+#[repr(transparent)]
+pub struct MapByte(UnsafeCell<u8>);
+
+// SAFETY: as for `MapWord`.
+unsafe impl Sync for MapByte {}
+
+impl MapByte {
+    #[inline(always)]
+    pub fn load(&self) -> u8 {
+        // SAFETY: as for `MapWord`.
+        unsafe { self.0.get().read_volatile() }
+    }
+
+    #[inline(always)]
+    pub fn store(&self, value: u8) {
+        // SAFETY: as for `MapWord`.
         unsafe { self.0.get().write_volatile(value) }
     }
 }

@@ -1,11 +1,12 @@
 //! The core, in ordinary memory, against the reference model.
 
+use knock_tests::agreement::assert_agrees;
 use knock_tests::core::CoreFilter;
 use knock_tests::fixtures::{self, Fixture, Judgement, POLICIES, Verdict, truncations};
-use knock_tests::model::{Model, Policy, Rules, parse};
+use knock_tests::model::{Model, Policy, Rules};
 use knock_tests::packet::Frame;
 use knock_tests::state::State;
-use knock_tests::stream::{Direction, Stream, TimedFrame};
+use knock_tests::stream::Stream;
 use std::net::{IpAddr, Ipv4Addr};
 
 const SEEDS: u64 = 100;
@@ -14,26 +15,7 @@ const PACKETS: usize = 400;
 #[test]
 fn outcome_and_state_agree_after_every_packet_of_random_streams() {
     for seed in 0..SEEDS {
-        let Stream { rules, packets, .. } = Stream::from_seed(seed, PACKETS);
-        let (mut model, mut core) = (Model::new(rules.clone()), CoreFilter::new(&rules));
-        for (index, TimedFrame { at_ms, direction, frame }) in packets.iter().enumerate() {
-            let before = (State::of_model(&model, *at_ms), core.state(*at_ms));
-            let (expected, actual) = match direction {
-                Direction::Arriving => (Some(model.packet(*at_ms, frame)), Some(core.packet(*at_ms, frame))),
-                Direction::Leaving => {
-                    model.leaving(*at_ms, frame);
-                    core.leaving(*at_ms, frame);
-                    (None, None)
-                }
-            };
-            let expected = (expected, State::of_model(&model, *at_ms));
-            let actual = (actual, core.state(*at_ms));
-            assert!(
-                actual == expected,
-                "seed {seed}, packet {index} at {at_ms} ms, {direction:?}: {:?}\nbefore {before:?}\nmodel {expected:?}\ncore {actual:?}\nunder {rules:?}",
-                parse(frame),
-            );
-        }
+        assert_agrees(&Stream::from_seed(seed, PACKETS));
     }
 }
 

@@ -90,6 +90,12 @@ pub enum Content<'a> {
 }
 
 impl Packet {
+    /// What is to be looked at only where the content is a segment.
+    #[inline(always)]
+    pub const fn segment(&self) -> &Segment {
+        &self.segment
+    }
+
     #[inline(always)]
     pub const fn content(&self) -> Content<'_> {
         match self.kind {

@@ -11,6 +11,9 @@ pub const STATES_MAX: u32 = 32 << STATE_STEP_SHIFT;
 /// No attempt: where a first knock starts from.
 pub const ROOT: StateId = 0;
 
+/// No attempt either: it was ended by a wrong knock. Within their step, numbers of states begin at 1.
+pub const BROKEN: StateId = 1 << STATE_STEP_SHIFT;
+
 /// Steps taken when in `state`: 1 to 32.
 #[inline(always)]
 pub const fn steps_taken(state: StateId) -> u32 {

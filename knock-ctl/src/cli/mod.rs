@@ -26,13 +26,14 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::client::ClientCommand;
+use crate::version::version;
 use crate::{failure, logging};
 
 const DEFAULT_CONFIG: &str = "/etc/knock/knock.toml";
 
 /// Port knocking at the network card: closes ports in XDP, and opens them to whoever knows the sequence
 #[derive(Parser, Debug)]
-#[command(name = "knock-ctl", version, propagate_version = true)]
+#[command(name = "knock-ctl", version = version(), propagate_version = true)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,

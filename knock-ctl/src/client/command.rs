@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 use super::arguments::KnockArguments;
 use crate::failure;
+use crate::version::version;
 
 #[derive(Subcommand, Debug)]
 pub enum ClientCommand {
@@ -22,7 +23,7 @@ impl ClientCommand {
 
 /// Knocks at ports that open to whoever knows the sequence
 #[derive(Parser, Debug)]
-#[command(name = "knock-ctl", version, propagate_version = true)]
+#[command(name = "knock-ctl", version = version(), propagate_version = true)]
 struct Alone {
     #[command(subcommand)]
     command: ClientCommand,

@@ -6,7 +6,7 @@ mod command;
 mod error;
 mod knock;
 mod knocking;
-mod one_time;
+pub mod one_time;
 mod plan;
 mod port;
 mod relay;

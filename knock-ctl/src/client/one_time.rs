@@ -3,16 +3,15 @@
 //! Each line holds a sequence. One whose first byte is `#` is used, or a comment; so unused ones begin with a space, which
 //! the mark takes the place of (knockd(1), `One_Time_Sequences`).
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use same_file::Handle;
-use tempfile::NamedTempFile;
 use thiserror::Error;
 
-use crate::config::Sequence;
 use crate::config::sequence::parse_steps;
+use crate::config::{Sequence, mark};
 
 /// More lines than anybody knocks; a device file would never end.
 const MAX_FILE_BYTES: u64 = 16 << 20;
@@ -30,15 +29,16 @@ pub enum OneTimeError {
     NotMarked { path: PathBuf, line: usize, source: io::Error },
 }
 
+/// What [`take`] gives.
 #[derive(Debug)]
-pub(super) struct Taken {
+pub struct Taken {
     pub sequence: Sequence,
     /// Unused lines.
     pub left: usize,
 }
 
 /// Takes the next unused line. When this returns, the line is marked on the disk, and nobody else who asks here gets it.
-pub(super) fn take(path: &Path) -> Result<Taken, OneTimeError> {
+pub fn take(path: &Path) -> Result<Taken, OneTimeError> {
     let unreadable = |source| OneTimeError::Unreadable { path: path.to_owned(), source };
     let mut file = open_locked(path).map_err(unreadable)?;
     let mut text = Vec::new();
@@ -53,12 +53,7 @@ pub(super) fn take(path: &Path) -> Result<Taken, OneTimeError> {
         line: line.number,
         fault,
     })?;
-    let marked = if line.text.starts_with(b" ") || line.text.starts_with(b"\t") {
-        mark_in_place(&mut file, line.offset)
-    } else {
-        let [before, after] = [&text[..line.offset], &text[line.offset..]];
-        replace(path, &file, &[before, b"#", after])
-    };
+    let marked = mark(path, &mut file, &text, &[line.offset]);
     marked.map_err(|source| OneTimeError::NotMarked { path: path.to_owned(), line: line.number, source })?;
     Ok(Taken { sequence, left: unused.count() })
 }
@@ -90,7 +85,9 @@ fn unused_lines(text: &[u8]) -> impl Iterator<Item = Line<'_>> {
         offset += text.len();
         line
     });
-    lines.filter(|line| !matches!(line.text.trim_ascii().first(), None | Some(b'#')))
+    // What the server takes for a blank line is one here too.
+    let first = |line: &Line<'_>| String::from_utf8_lossy(line.text).trim().chars().next();
+    lines.filter(move |line| !matches!(first(line), None | Some('#')))
 }
 
 impl Line<'_> {
@@ -103,56 +100,6 @@ impl Line<'_> {
         }
         Sequence::new(steps).map_err(|error| format!("{error}; {}", error.help()))
     }
-}
-
-/// One byte is written whole or not at all.
-fn mark_in_place(file: &mut File, offset: usize) -> io::Result<()> {
-    file.seek(SeekFrom::Start(offset as u64))?;
-    file.write_all(b"#")?;
-    file.sync_all()
-}
-
-/// Has another file take the place of `old` at once, with its mode and owner. A link to it stays one.
-fn replace(path: &Path, old: &File, content: &[&[u8]]) -> io::Result<()> {
-    let path = fs::canonicalize(path)?;
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut new = NamedTempFile::new_in(folder)?;
-    for part in content {
-        new.write_all(part)?;
-    }
-    let metadata = old.metadata()?;
-    keep_owner(&metadata, new.as_file())?;
-    new.as_file().set_permissions(metadata.permissions())?;
-    new.as_file().sync_all()?;
-    new.persist(&path)?;
-    sync_folder(folder)
-}
-
-#[cfg(unix)]
-fn keep_owner(old: &fs::Metadata, new: &File) -> io::Result<()> {
-    use std::os::unix::fs::{MetadataExt, fchown};
-
-    let metadata = new.metadata()?;
-    if (metadata.uid(), metadata.gid()) == (old.uid(), old.gid()) {
-        return Ok(());
-    }
-    fchown(new, Some(old.uid()), Some(old.gid()))
-}
-
-#[cfg(not(unix))]
-fn keep_owner(_: &fs::Metadata, _: &File) -> io::Result<()> {
-    Ok(())
-}
-
-/// So that the new name lasts too.
-#[cfg(unix)]
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-#[cfg(not(unix))]
-fn sync_folder(_: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ mod forwarded;
 pub mod hosts;
 mod include;
 pub mod limits;
+mod mark;
 mod metrics;
 mod one_time;
 pub mod ports;
@@ -53,6 +54,8 @@ pub use one_time::{OneTimeFile, OneTimeSequence};
 pub use protocols::IpProtocol;
 pub use sequence::{Sequence, SequenceError};
 pub use warn::warn_listeners;
+
+pub(crate) use mark::mark;
 
 #[cfg(feature = "controller")]
 pub(crate) use conflict::{Conflict, Knocks, conflict};

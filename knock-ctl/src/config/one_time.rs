@@ -3,17 +3,16 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::fs::OpenOptions;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use knock_common::port::Port;
 use knock_common::rules::SequenceId;
 use sha2::{Digest, Sha256};
 
+use super::mark::{USED, mark};
 use super::ports::PortError;
 use super::sequence::{Sequence, SequenceError, parse_steps};
-
-const USED: u8 = b'#';
 
 /// A door's file of one-time sequences.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,23 +56,18 @@ impl OneTimeFile {
     /// Marks sequences of `door` as used, and returns how many were not yet. They are on the disk when this returns.
     ///
     /// # Errors
-    /// When the file can't be read or written. What was marked before is.
+    /// When the file can't be read or written, or, where a line begins with no blank, can't be replaced.
     pub fn mark(path: &Path, door: &str, used: &BTreeSet<SequenceId>) -> io::Result<usize> {
         let mut file = OpenOptions::new().read(true).write(true).open(path)?;
         let mut text = String::new();
         file.read_to_string(&mut text)?;
-        let mut marked = 0;
-        for line in lines(&text, door) {
-            if line.sequence.is_ok_and(|sequence| used.contains(&sequence.id)) {
-                file.seek(SeekFrom::Start(line.offset as u64))?;
-                file.write_all(&[USED])?;
-                marked += 1;
-            }
+        let is_used = |line: &Line| matches!(&line.sequence, Ok(sequence) if used.contains(&sequence.id));
+        let lines: Vec<usize> =
+            lines(&text, door).iter().filter(|line| is_used(line)).map(|line| line.offset).collect();
+        if !lines.is_empty() {
+            mark(path, &mut file, text.as_bytes(), &lines)?;
         }
-        if marked > 0 {
-            file.sync_data()?;
-        }
-        Ok(marked)
+        Ok(lines.len())
     }
 }
 
@@ -155,8 +149,23 @@ mod tests {
         let all = ids(text);
         assert_eq!(OneTimeFile::mark(&path, "ssh", &[all[0], all[2]].into()).unwrap(), 2);
         let marked = std::fs::read_to_string(&path).unwrap();
-        assert_eq!(marked, "# ours\n#1000,2000\n\t3000,4000\n#000,6000\n");
+        assert_eq!(marked, "# ours\n#1000,2000\n\t3000,4000\n#5000,6000\n");
         assert_eq!(ids(&marked), [all[1]]);
         assert_eq!(OneTimeFile::mark(&path, "ssh", &[all[0]].into()).unwrap(), 0);
+    }
+    #[test]
+    fn a_marked_line_is_never_taken_for_another() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ssh.sequences");
+        // Without its first digit the first line would be the second, and the third the fourth's only occurrence.
+        let text = "17000,8000\n7000,8000\n9000,1\n 9000,1\n";
+        std::fs::write(&path, text).unwrap();
+        let all = ids(text);
+        for taken in 0..all.len() {
+            assert_eq!(OneTimeFile::mark(&path, "ssh", &[all[taken]].into()).unwrap(), 1);
+            assert_eq!(ids(&std::fs::read_to_string(&path).unwrap()), all[taken + 1..]);
+        }
+        let marked = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(marked, "#17000,8000\n#7000,8000\n#9000,1\n#9000,1\n");
     }
 }

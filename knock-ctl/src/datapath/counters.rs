@@ -6,20 +6,64 @@ use std::collections::HashMap;
 use knock_common::drops::DropCount;
 use knock_common::event::{Event, RING_EVENTS};
 use knock_common::port::Protocol;
-use knock_common::reason::Reason;
+use knock_common::reason::{COUNTED_INTERFACES, Reason};
 use knock_common::rules::DoorId;
 
-use super::DatapathError;
 use super::maps::Maps;
+use super::{DatapathError, FilteredInterface};
 
 /// Packets by reason, over all CPUs.
 pub type PacketCounters = HashMap<Reason, u64>;
 
 impl Maps {
+    /// Of all interfaces.
     pub fn counters(&self) -> Result<PacketCounters, DatapathError> {
-        let per_cpu = self.counters.get(&0, 0).map_err(DatapathError::map("COUNTERS"))?;
+        let mut sum = PacketCounters::new();
+        for index in 0..COUNTED_INTERFACES {
+            for (reason, count) in self.counters_of(index)? {
+                *sum.entry(reason).or_default() += count;
+            }
+        }
+        Ok(sum)
+    }
+
+    /// Of the interface with this index, and of those that are counted with it.
+    pub fn counters_of(&self, index: u32) -> Result<PacketCounters, DatapathError> {
+        let place = index % COUNTED_INTERFACES;
+        let per_cpu = self.counters.get(&place, 0).map_err(DatapathError::map("COUNTERS"))?;
         let sum = |reason: Reason| per_cpu.iter().map(|counters| counters.0[reason as usize]).sum();
         Ok(Reason::ALL.iter().map(|&reason| (reason, sum(reason))).collect())
+    }
+
+    /// By the name of the interface, `+` between those that are counted together. Packets of interfaces that are filtered no
+    /// more are under `gone`.
+    pub fn counters_by_interface(
+        &self,
+        filtered: &[FilteredInterface],
+    ) -> Result<Vec<(String, PacketCounters)>, DatapathError> {
+        const GONE: &str = "gone";
+
+        let mut gone = PacketCounters::new();
+        let mut named = Vec::new();
+        for place in 0..COUNTED_INTERFACES {
+            let names: Vec<&str> = filtered
+                .iter()
+                .filter(|interface| interface.index % COUNTED_INTERFACES == place)
+                .map(|interface| interface.name.as_str())
+                .collect();
+            let counters = self.counters_of(place)?;
+            if !names.is_empty() {
+                named.push((names.join("+"), counters));
+                continue;
+            }
+            for (reason, count) in counters {
+                *gone.entry(reason).or_default() += count;
+            }
+        }
+        if gone.values().any(|&count| count != 0) {
+            named.push((GONE.to_owned(), gone));
+        }
+        Ok(named)
     }
 
     /// What is dropped, most first.

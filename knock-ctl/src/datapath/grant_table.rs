@@ -1,9 +1,11 @@
 //! Grants, and the connections that are left of them.
 
 use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 use aya::maps::MapError;
 use knock_common::address::Address;
+use knock_common::attempt::SourceIdentity;
 use knock_common::connection::{Connections, ConnectionsKey};
 use knock_common::grant::{Change, Granted, GrantedBy, SourceGrants};
 use knock_common::rules::DoorId;
@@ -121,6 +123,11 @@ impl Maps {
     }
 
     fn put_grants(&mut self, grants: SourceGrants) -> Result<Result<(), TableFull>, DatapathError> {
+        let mark = SourceIdentity::of(&self.control()?.hash_key, &grants.source()).mark() as usize;
+        if let Some(marks) = self.granted.elements().get(mark / 8) {
+            // Before the program can miss the grant. The system call below orders the two.
+            marks[mark % 8].store(1, Relaxed);
+        }
         match self.grants.insert(Shared(grants.source()), Shared(grants), 0) {
             Ok(()) => Ok(Ok(())),
             Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::E2BIG) => {

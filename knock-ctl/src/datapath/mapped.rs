@@ -4,7 +4,7 @@ use std::io;
 use std::marker::PhantomData;
 use std::os::fd::AsFd;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
 
 use knock_common::attempt::AttemptSet;
 use knock_common::flow::FlowSet;
@@ -23,6 +23,8 @@ unsafe impl SharedElement for AttemptSet<AtomicU64> {}
 unsafe impl SharedElement for FlowSet<AtomicU64> {}
 // SAFETY: the word itself.
 unsafe impl SharedElement for AtomicU64 {}
+// SAFETY: the bytes of a word.
+unsafe impl SharedElement for [AtomicU8; 8] {}
 // SAFETY: two halves of a word; the second is the padding that array maps put behind a value of 4 bytes.
 unsafe impl SharedElement for [AtomicU32; 2] {}
 

@@ -1,6 +1,6 @@
 //! The program's maps, typed.
 
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
 
 use aya::maps::lpm_trie::LpmTrie;
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuHashMap, PerfEventArray};
@@ -55,6 +55,7 @@ pub struct Maps {
     pub(super) completions: Array<MapData, Shared<Event>>,
     pub(super) serials: PerCpuArray<MapData, u64>,
     pub(super) counters: PerCpuArray<MapData, Shared<[u64; REASON_SLOTS]>>,
+    pub(super) granted: MappedArray<[AtomicU8; 8]>,
     pub(super) drops: PerCpuArray<MapData, Shared<DropRecord>>,
     pub(super) openings: PerCpuHashMap<MapData, DoorId, u64>,
     sizes: TableSizes,
@@ -105,6 +106,7 @@ impl Maps {
         let (ports, port_pairs) = mapped(take("PORTS")?, "PORTS", &mut unread)?;
         let (listeners, _) = mapped(take("LISTENERS")?, "LISTENERS", &mut unread)?;
         let (attempts, attempt_sets) = mapped(take("ATTEMPTS")?, "ATTEMPTS", &mut unread)?;
+        let (granted, _) = mapped(take("GRANTED")?, "GRANTED", &mut unread)?;
         let (flows, flow_sets) = mapped(take("FLOWS")?, "FLOWS", &mut unread)?;
         let (outgoing, _) = mapped(take("OUTGOING")?, "OUTGOING", &mut unread)?;
         let taken = take("TAKEN")?;
@@ -154,6 +156,7 @@ impl Maps {
             completions,
             serials: typed!("SERIALS"),
             counters: typed!("COUNTERS"),
+            granted,
             drops: typed!("DROPS"),
             openings: typed!("OPENINGS"),
             sizes,

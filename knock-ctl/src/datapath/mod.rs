@@ -33,7 +33,7 @@ pub use egress::EgressHook;
 pub use error::DatapathError;
 pub use foreign::{Displaced, ForeignProgram, foreign_program};
 pub use maps::{Begun, Maps, TableUse};
-pub use object::is_embedded;
+pub use object::{is_embedded, object};
 pub use pins::Pins;
 pub use pod::Shared;
 pub use program::{Program, Variant};

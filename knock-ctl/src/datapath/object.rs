@@ -13,8 +13,12 @@ pub const fn is_embedded() -> bool {
     cfg!(knock_bpf)
 }
 
+/// The object file.
+///
+/// # Errors
+/// [`DatapathError::NoProgram`] when none is embedded.
 #[cfg(knock_bpf)]
-pub(super) fn object(variant: Variant) -> Result<&'static [u8], DatapathError> {
+pub fn object(variant: Variant) -> Result<&'static [u8], DatapathError> {
     Ok(match variant {
         Variant::Plain => PLAIN,
         Variant::Trace => TRACE,
@@ -22,6 +26,6 @@ pub(super) fn object(variant: Variant) -> Result<&'static [u8], DatapathError> {
 }
 
 #[cfg(not(knock_bpf))]
-pub(super) fn object(_variant: Variant) -> Result<&'static [u8], DatapathError> {
+pub fn object(_variant: Variant) -> Result<&'static [u8], DatapathError> {
     Err(DatapathError::NoProgram)
 }

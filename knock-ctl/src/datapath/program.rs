@@ -17,6 +17,7 @@ use super::object::object;
 use super::pins::Pins;
 use super::sizes::PORTS_PER_SCAN;
 use super::{DatapathError, TableSizes};
+use crate::version::version;
 
 /// Names of all maps, as pinned.
 const PINNED_MAPS: &[&str] = &[
@@ -50,14 +51,13 @@ const PINNED_MAPS: &[&str] = &[
     "SERIALS",
     "EVENTS",
     "COUNTERS",
+    "GRANTED",
     "DROPS",
     "BUDGET",
     "GRANTS_SCRATCH",
     "CONNECTIONS_SCRATCH",
-    "SCRATCH",
-    "PACKET",
+    "WORKSPACE",
     "OPENINGS",
-    "UNFOLLOWED",
 ];
 
 /// Which of the embedded programs.
@@ -161,12 +161,14 @@ impl Program {
         self.classifier().map(|_| ())
     }
 
-    /// SHA-256 of the object file, in hexadecimal.
+    /// SHA-256 of this version and the object file, in hexadecimal. Another version's programs are never taken for one's
+    /// own, so that what judges packets is of the version that the controller says it is.
     ///
     /// # Errors
     /// [`DatapathError::NoProgram`] when none is embedded.
     pub fn object_hash(variant: Variant) -> Result<String, DatapathError> {
-        Ok(format!("{:x}", Sha256::digest(object(variant)?)))
+        let hash = Sha256::new().chain_update(version()).chain_update(object(variant)?);
+        Ok(format!("{:x}", hash.finalize()))
     }
 
     /// Programs of the kernel that were loaded from this object over these maps: where one of them is attached already, nothing

@@ -1,13 +1,13 @@
 //! How large the tables are made, and what that costs.
 
 use knock_common::address::Address;
-use knock_common::attempt::{ATTEMPT_WAYS, AttemptSet};
+use knock_common::attempt::{ATTEMPT_WAYS, AttemptSet, GRANTED_MARKS};
 use knock_common::connection::{Connections, ConnectionsKey};
 use knock_common::drops::{DROP_ENTRIES, DropRecord};
 use knock_common::event::{Event, RING_EVENTS};
 use knock_common::flow::{FLOW_WAYS, FlowSet};
 use knock_common::grant::SourceGrants;
-use knock_common::reason::REASON_SLOTS;
+use knock_common::reason::{COUNTED_INTERFACES, REASON_SLOTS};
 use knock_common::rules::{
     Door, DoorId, DoorKey, Edge, EdgeKey, Hit, HitKey, LISTENER_WORDS, OccurrenceKey, Occurrences,
     PORT_ENTRIES, PortPair, RelationKey, RuleOption, SequenceId, State, StateKey, TargetKey, USED_SEQUENCES,
@@ -33,7 +33,7 @@ pub(super) const PORTS_PER_SCAN: u32 = 4;
 /// Entries in the map of locks.
 const LOCKS: u32 = 1024;
 /// Maps of one value, none larger than the grants of one source.
-const SMALL_MAPS: u64 = 16;
+const SMALL_MAPS: u64 = 14;
 /// Kernel bytes of a node of the tree of prefixes: there is one for each prefix, and at most as many where they part.
 const TRIE_NODE: u64 = 64;
 
@@ -83,13 +83,14 @@ impl TableSizes {
             + cost.hash(self.grants, size_of::<Address>(), size_of::<SourceGrants>())
             + cost.array(self.grants, size_of::<Address>())
             + cost.hash(self.connections, size_of::<ConnectionsKey>(), size_of::<Connections>())
+            + cost.mapped_array(GRANTED_MARKS / 8, 8)
             + cost.hash(LOCKS, size_of::<ConnectionsKey>(), 8)
             + cost.hash(self.taken, size_of::<TakenKey>(), 4)
             + cost.hash(USED_SEQUENCES, size_of::<SequenceId>(), 4)
             + cost.array(self.cpus * RING_EVENTS, size_of::<Event>())
             + cost.per_cpu_array(DROP_ENTRIES, size_of::<DropRecord>())
             + cost.per_cpu_array(1, size_of::<[u64; 256]>())
-            + cost.per_cpu_array(1, size_of::<[u64; REASON_SLOTS]>())
+            + cost.per_cpu_array(COUNTED_INTERFACES, size_of::<[u64; REASON_SLOTS]>())
             + cost.mapped_array(LISTENER_WORDS, 8)
             + SMALL_MAPS * cost.per_cpu_array(1, size_of::<SourceGrants>())
             + self.memory_of_rules(compiled, &cost)

@@ -159,13 +159,13 @@ impl Maps {
         Ok(found(self.scans.get(&Shared(*source), 0), "SCANS")?.map(|scan| scan.0))
     }
 
-    /// The source's attempt, over or not.
-    pub fn attempt_of(&self, source: &Address) -> Result<Option<Attempt>, DatapathError> {
+    /// What is kept of the source's attempt, over or not.
+    pub fn attempt_of(&self, source: &Address) -> Result<Attempt, DatapathError> {
         let identity = SourceIdentity::of(&self.control()?.hash_key, source);
         let sets = self.attempts.elements();
         let set = sets.get(identity.set(sets.len() as u32) as usize);
         let search = Search::<AtomicU64>::default();
-        Ok(set.map(|set| set.find(identity, &search).1).filter(Attempt::exists))
+        Ok(set.map_or(Attempt::NONE, |set| set.find(identity, &search).1))
     }
 
     /// The accepted flows of a source that are not over; by 15 bits of a hash, see [`knock_common::flow::FlowSet::live_of_remote`].

@@ -14,8 +14,8 @@ use crate::runtime::{RunState, RuntimeDirectory, running_controller};
 pub struct Sample {
     pub interfaces: Vec<FilteredInterface>,
     pub controller_runs: bool,
-    /// Empty: there is no filter.
-    pub packets: PacketCounters,
+    /// By interface. Empty: there is no filter.
+    pub packets: Vec<(String, PacketCounters)>,
     /// Each door of the rules in force, and how often it was opened.
     pub doors: Vec<(String, u64)>,
     pub tables: Vec<(Table, TableUse)>,
@@ -60,11 +60,12 @@ impl Sample {
             }),
             None => None,
         };
+        let interfaces = filtered_interfaces(pins);
         let doors = state.iter().flat_map(|state| &state.doors);
         Ok(Self {
-            interfaces: filtered_interfaces(pins),
+            packets: maps.counters_by_interface(&interfaces)?,
+            interfaces,
             controller_runs: running_controller(directory).is_some(),
-            packets: maps.counters()?,
             doors: doors.map(|door| (door.name.clone(), maps.openings(door.id))).collect(),
             tables: vec![
                 (Table::Grants, sources_granted(maps, now)?),

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
-use knock_common::reason::{Reason, Verdict};
+use knock_common::reason::Verdict;
 use prometheus::core::Collector;
 use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use super::{Counts, Sample};
+use crate::version::version;
 
 /// Of the answer to a request for metrics.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
@@ -33,7 +34,7 @@ pub fn to_text(sample: &Sample, counts: Option<&Counts>) -> Result<String, Metri
 
 fn tell_filter(registry: &Registry, sample: &Sample) -> Result<(), MetricsError> {
     let build = gauges(registry, "knock_build_info", "The version of knock-ctl, always 1.", &["version"])?;
-    build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+    build.with_label_values(&[version()]).set(1);
     gauge(registry, "knock_controller_running", "Whether a controller runs.", sample.controller_runs.into())?;
     if let Some(differs) = sample.differs_from_disk {
         gauge(
@@ -46,12 +47,13 @@ fn tell_filter(registry: &Registry, sample: &Sample) -> Result<(), MetricsError>
     let packets = counters(
         registry,
         "knock_packets_total",
-        "Packets of all interfaces, by what became of them and why.",
-        &["verdict", "reason"],
+        "Packets, by where they came in, what became of them and why.",
+        &["interface", "verdict", "reason"],
     )?;
-    for reason in Reason::ALL {
-        if let Some(&count) = sample.packets.get(reason) {
-            packets.with_label_values(&[verdict(reason.verdict()), reason.name()]).inc_by(count);
+    for (interface, counters) in &sample.packets {
+        for (reason, count) in counters {
+            let labels = [interface.as_str(), verdict(reason.verdict()), reason.name()];
+            packets.with_label_values(&labels).inc_by(*count);
         }
     }
     let opened = counters(registry, "knock_door_opened_total", "How often each door was opened.", &["door"])?;
@@ -133,6 +135,8 @@ fn add(registry: &Registry, metric: impl Collector + 'static) -> Result<(), Metr
 
 #[cfg(test)]
 mod tests {
+    use knock_common::reason::Reason;
+
     use super::*;
     use crate::datapath::{FilteredInterface, PacketCounters, TableUse};
     use crate::metrics::{CommandEnd, Table};
@@ -143,7 +147,10 @@ mod tests {
         Sample {
             interfaces: vec![interface("eth0", "native")],
             controller_runs: true,
-            packets: PacketCounters::from([(Reason::Public, 1200), (Reason::NoGrant, 98)]),
+            packets: vec![(
+                "eth0".to_owned(),
+                PacketCounters::from([(Reason::Public, 1200), (Reason::NoGrant, 98)]),
+            )],
             doors: vec![("ssh".to_owned(), 4)],
             tables: vec![(Table::Grants, TableUse { used: 1, max: 65_536 })],
             differs_from_disk: Some(true),
@@ -174,8 +181,8 @@ mod tests {
             "knock_grants_refused_total 0",
             "knock_interface_attached{interface=\"eth0\",mode=\"native\"} 1",
             "knock_interface_attached{interface=\"eth1\",mode=\"none\"} 0",
-            "knock_packets_total{reason=\"no_grant\",verdict=\"drop\"} 98",
-            "knock_packets_total{reason=\"public\",verdict=\"pass\"} 1200",
+            "knock_packets_total{interface=\"eth0\",reason=\"no_grant\",verdict=\"drop\"} 98",
+            "knock_packets_total{interface=\"eth0\",reason=\"public\",verdict=\"pass\"} 1200",
             "knock_table_capacity{table=\"grants\"} 65536",
             "knock_table_entries{table=\"grants\"} 1",
         ];

@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::sync::atomic::AtomicU64;
 
 use knock_common::address::Address;
-use knock_common::attempt::AttemptSet;
+use knock_common::attempt::{AttemptSet, SourceIdentity};
 use knock_common::completion::complete;
 use knock_common::connection::{Connections, ConnectionsKey};
 use knock_common::event::Event;
@@ -55,6 +55,7 @@ pub struct MemoryTables {
     fragments: Cell<(u32, u32)>,
     scans: RefCell<HashMap<Address, Scan>>,
     scanned: RefCell<HashMap<ScannedKey, u64>>,
+    granted: RefCell<HashSet<u32>>,
     grants: RefCell<HashMap<Address, SourceGrants>>,
     connections: RefCell<HashMap<ConnectionsKey, Connections>>,
     events: RefCell<Vec<Event>>,
@@ -103,6 +104,7 @@ impl MemoryTables {
             fragments: Cell::default(),
             scans: RefCell::default(),
             scanned: RefCell::default(),
+            granted: RefCell::default(),
             grants: RefCell::default(),
             connections: RefCell::default(),
             events: RefCell::default(),
@@ -123,6 +125,9 @@ impl MemoryTables {
         connections: impl IntoIterator<Item = (ConnectionsKey, Connections)>,
         scan: Option<(Address, Scan)>,
     ) {
+        if let Some(grants) = &grants {
+            self.mark_granted(SourceIdentity::of(&self.hash_key, &grants.source()));
+        }
         *self.grants.get_mut() = grants.map(|grants| (grants.source(), grants)).into_iter().collect();
         *self.connections.get_mut() = connections.into_iter().collect();
         *self.scans.get_mut() = scan.into_iter().collect();
@@ -305,6 +310,14 @@ impl Tables for MemoryTables {
 
     fn note_scanned(&self, key: &ScannedKey, started: u64) -> bool {
         self.scanned.borrow_mut().insert(*key, started) != Some(started)
+    }
+
+    fn may_hold_grants(&self, source: SourceIdentity) -> bool {
+        self.granted.borrow().contains(&source.mark())
+    }
+
+    fn mark_granted(&self, source: SourceIdentity) {
+        self.granted.borrow_mut().insert(source.mark());
     }
 
     fn grants(&self, source: &Address) -> Option<impl Deref<Target = SourceGrants> + '_> {

@@ -1,6 +1,6 @@
 //! What the rules say of each port, and which of them the same doors and trusts open.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use knock_common::port::{Port, PortRange, Protocol};
 use knock_common::rules::{PORT_ENTRIES, PortEntry, port_index};
@@ -8,8 +8,8 @@ use knock_common::rules::{PORT_ENTRIES, PortEntry, port_index};
 /// Marks and holders of all ports, in the making.
 pub(super) struct PortTable {
     marks: Vec<u32>,
-    /// For each port, those that open it, by number of [`PortTable::holder`].
-    holders: Vec<BTreeSet<u32>>,
+    /// Those that open a port, by the numbers that they were noted with; most ports have none.
+    holders: BTreeMap<usize, BTreeSet<u32>>,
 }
 
 /// The ports, grouped.
@@ -22,7 +22,7 @@ pub(super) struct PortClasses {
 
 impl PortTable {
     pub(super) fn new() -> Self {
-        Self { marks: vec![0; PORT_ENTRIES as usize], holders: vec![BTreeSet::new(); PORT_ENTRIES as usize] }
+        Self { marks: vec![0; PORT_ENTRIES as usize], holders: BTreeMap::new() }
     }
 
     pub(super) fn mark_all(&mut self, marks: u32) {
@@ -44,16 +44,16 @@ impl PortTable {
     /// Notes that `holder` opens the range, or extends trust to it.
     pub(super) fn hold(&mut self, range: &PortRange, holder: u32) {
         for index in indices(range) {
-            self.holders[index].insert(holder);
+            self.holders.entry(index).or_default().insert(holder);
         }
     }
 
     /// Groups the ports by their holders. `None`: there are more groups than a port's entry can name.
     pub(super) fn classes(self) -> Option<PortClasses> {
-        let mut classes = HashMap::from([(BTreeSet::new(), 0u16)]);
+        let mut classes = HashMap::new();
         let mut holders = vec![BTreeSet::new()];
-        let mut entries = Vec::with_capacity(self.marks.len());
-        for (marks, held_by) in self.marks.into_iter().zip(self.holders) {
+        let mut entries: Vec<PortEntry> = self.marks.iter().map(|marks| PortEntry::new(0, *marks)).collect();
+        for (index, held_by) in self.holders {
             let class = match classes.get(&held_by) {
                 Some(class) => *class,
                 None => {
@@ -63,7 +63,7 @@ impl PortTable {
                     class
                 }
             };
-            entries.push(PortEntry::new(class, marks));
+            entries[index] = PortEntry::new(class, self.marks[index]);
         }
         Some(PortClasses { entries, holders })
     }

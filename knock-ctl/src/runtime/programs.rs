@@ -9,7 +9,7 @@ use super::{RuntimeDirectory, RuntimeError, read_record, write_record};
 /// The programs that were loaded over the maps that are pinned now.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgramRecord {
-    /// SHA-256 of their object file, in hexadecimal.
+    /// SHA-256 of their version and object file, in hexadecimal.
     pub object: String,
     /// As the kernel numbers them; it gives no number twice while it is up.
     pub ids: BTreeSet<u32>,

@@ -41,6 +41,15 @@ impl OpenSsh {
         server
     }
 
+    /// The client's public key, as a line of authorized_keys, for a server that is not [`OpenSsh::server`].
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn authorized_key(&self) -> Result<String> {
+        let path = self.public_key();
+        fs::read_to_string(&path).with_context(|| path.display().to_string())
+    }
+
     /// A client that logs in to `to` as root and runs `remote` there; it asks nothing and remembers nothing. `patience`, in
     /// whole seconds, is how long it waits for the server.
     pub fn client(&self, machine: &Namespace, to: SocketAddr, patience: Duration, remote: &str) -> Command {
@@ -74,6 +83,10 @@ impl OpenSsh {
         ssh
     }
 
+    fn public_key(&self) -> PathBuf {
+        self.client_key.with_extension("pub")
+    }
+
     fn configuration(&self) -> PathBuf {
         self.folder.path().join("sshd_config")
     }
@@ -83,7 +96,7 @@ impl OpenSsh {
             "HostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\nUsePAM no\n\
              PasswordAuthentication no\nPermitRootLogin prohibit-password\nUseDNS no\nPrintMotd no\n",
             host_key.display(),
-            self.client_key.with_extension("pub").display(),
+            self.public_key().display(),
         );
         for address in addresses {
             settings.push_str(&format!("ListenAddress {address}\n"));

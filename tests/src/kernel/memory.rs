@@ -3,12 +3,15 @@
 use aya::Ebpf;
 use aya::maps::{Array, HashMap, Map, MapData, MapInfo};
 use aya::programs::Xdp;
-use knock_common::attempt::AttemptSet;
+use knock_common::address::Address;
+use knock_common::attempt::{AttemptSet, SourceIdentity};
 use knock_common::connection::ConnectionsKey;
 use knock_common::flow::FlowSet;
 use knock_common::grant::{GRANTS_PER_SOURCE, SourceGrants};
 use knock_common::scanner::Scan;
 use knock_ctl::datapath::Shared;
+
+use super::KEY;
 
 const ATTEMPT_WORDS: usize = size_of::<AttemptSet<u64>>() / 8;
 const FLOW_WORDS: usize = size_of::<FlowSet<u64>>() / 8;
@@ -26,6 +29,7 @@ pub(super) struct Memory {
     scans: HashMap<MapData, [u64; 2], [u64; SCAN_WORDS]>,
     scanned: HashMap<MapData, [u64; 3], u64>,
     grants: HashMap<MapData, [u64; 2], [u64; GRANT_WORDS]>,
+    granted: Array<MapData, u64>,
     locks: HashMap<MapData, Shared<ConnectionsKey>, u64>,
 }
 
@@ -47,6 +51,7 @@ impl Memory {
             scans: map("SCANS").try_into().expect("a hash map of scans"),
             scanned: map("SCANNED").try_into().expect("a hash map of scanned ports"),
             grants: map("GRANTS").try_into().expect("a hash map of grants"),
+            granted: map("GRANTED").try_into().expect("an array of marks"),
             locks: map("LOCKS").try_into().expect("a hash map of locks"),
         }
     }
@@ -66,6 +71,9 @@ impl Memory {
         }
         for source in self.sources() {
             self.grants.remove(&source).expect("a source with grants");
+            let [high, low] = source;
+            let marks = SourceIdentity::of(&KEY, &Address::from_words(high, low)).mark() / 8;
+            self.granted.set(marks, 0, 0).expect("the source's mark");
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod flood;
 mod gate;
+mod lateness;
 mod process;
 mod raw_socket;
 #[cfg(test)]
@@ -12,8 +13,9 @@ mod tests;
 mod turn;
 mod watchdog;
 
-pub use flood::{Flood, Volley};
-pub use gate::{equipped_with, privileged};
+pub use flood::{Flood, Forgery, Volley};
+pub use gate::{equipped_with, packages, privileged, with_kernel_program};
+pub use lateness::lateness;
 pub use process::Process;
 pub use raw_socket::RawSocket;
 
@@ -70,6 +72,11 @@ impl Machine {
             Self::Client => SOURCE_MAC,
             Self::Stranger => [0x02, 0, 0, 0, 0, 0x03],
         }
+    }
+
+    /// Its port of the hub, by name.
+    pub fn port(self) -> &'static str {
+        self.name()
     }
 
     const fn number(self) -> u8 {
@@ -165,6 +172,11 @@ impl Lab {
     pub fn set_plugged(&self, machine: Machine, plugged: bool) -> Result<()> {
         let state = if plugged { "up" } else { "down" };
         self.wire.ip(&format!("link set {} {state}", machine.name()))
+    }
+
+    /// Where the machines' ports of the hub are.
+    pub fn wire(&self) -> &Namespace {
+        &self.wire
     }
 
     /// From now on VLAN tags arrive as bytes of the frame, as from a card that leaves them there; else an XDP program

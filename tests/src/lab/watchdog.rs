@@ -6,6 +6,8 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
+use super::lateness;
+
 /// Far more than any test takes.
 pub const LIMIT: Duration = Duration::from_secs(300);
 
@@ -21,6 +23,7 @@ impl Watchdog {
         let (guarded, waiting) = channel();
         let test = thread::current().name().unwrap_or("a test").to_owned();
         thread::spawn(move || {
+            let limit = lateness(limit);
             if waiting.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
                 // The test harness hides what the print macros write.
                 let _ = writeln!(io::stderr(), "{test} hangs: not over within {limit:?}");

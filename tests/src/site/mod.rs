@@ -6,9 +6,9 @@ mod aim;
 mod behind;
 mod command_log;
 mod connection;
-mod connections;
 mod controller;
 mod foreign_program;
+mod hammer;
 mod knocks;
 mod mode;
 mod second_interface;
@@ -23,9 +23,9 @@ pub use aim::Aim;
 pub use behind::{BEHIND, load_ruleset, put_behind_server};
 pub use command_log::CommandLog;
 pub use connection::{carries_data, connect, connect_as, connect_of, connect_within};
-pub use connections::Connections;
 pub use controller::Controller;
 pub use foreign_program::ForeignProgram;
+pub use hammer::hammer;
 pub use knocks::{Knock, keep_order_on_the_wire, knock_raw, stock_knock};
 pub use mode::Mode;
 pub use second_interface::SecondInterface;
@@ -46,8 +46,8 @@ use crate::lab::{INTERFACE, Lab, Machine};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// More than anything takes that is going to happen.
-pub const LIMIT: Duration = Duration::from_secs(60);
+/// More than anything takes that is going to happen, also where the machine is emulated: the verifier alone takes a minute there.
+pub const LIMIT: Duration = Duration::from_secs(200);
 
 /// The door of most tests: knock at 7000, 8000 and 9000 over TCP, and 22/tcp opens.
 pub const SSH_DOOR: &str = "[doors.ssh]\nsequence = [7000, 8000, 9000]\nopens = [\"22/tcp\"]\n";
@@ -95,7 +95,12 @@ impl Site {
 
     /// Attaches to the server's interface, and returns once the controller watches. More arguments go to `attach`.
     pub fn attach(&self, arguments: &[&str]) -> Controller {
-        let mut controller = self.start(arguments);
+        self.attach_of(&program(), arguments)
+    }
+
+    /// As [`Site::attach`], by a program that need not be the one built beside the test.
+    pub fn attach_of(&self, program: &Path, arguments: &[&str]) -> Controller {
+        let mut controller = self.start_of(program, arguments);
         controller.expect("watching;");
         controller
     }
@@ -107,8 +112,13 @@ impl Site {
 
     /// As [`Site::attach`], without waiting.
     pub fn start(&self, arguments: &[&str]) -> Controller {
-        let (program, config) = (program(), self.config());
-        let words = [&[text(&program), "attach", INTERFACE, "--config", text(&config)], arguments].concat();
+        self.start_of(&program(), arguments)
+    }
+
+    /// As [`Site::attach_of`], without waiting.
+    pub fn start_of(&self, program: &Path, arguments: &[&str]) -> Controller {
+        let config = self.config();
+        let words = [&[text(program), "attach", INTERFACE, "--config", text(&config)], arguments].concat();
         Controller::new(self.lab.spawn_in(Machine::Server, &words).unwrap())
     }
 
@@ -152,6 +162,20 @@ impl Site {
             .collect();
         fs::write(&batch, lines).unwrap();
         self.run(Machine::Client, &["ip", "-batch", text(&batch)]);
+    }
+
+    /// Nobody answers for these addresses when the server looks for its neighbours: it knows them to be at the client's.
+    pub fn make_neighbours(&self, addresses: &[IpAddr]) {
+        let mac = Machine::Client.mac().map(|byte| format!("{byte:02x}")).join(":");
+        let neighbours: String = addresses
+            .iter()
+            .map(|address| {
+                format!("neighbour replace {address} lladdr {mac} nud permanent dev {INTERFACE}\n")
+            })
+            .collect();
+        let batch = self.file("neighbours");
+        fs::write(&batch, neighbours).unwrap();
+        self.run(Machine::Server, &["ip", "-batch", text(&batch)]);
     }
 
     /// What `status --json` says.

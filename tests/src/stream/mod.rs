@@ -3,6 +3,7 @@
 //! Few sources, few ports and times around the rules' own limits, so that attempts meet every edge often: sequences
 //! complete, knocks repeat, connections outlive their grants, and this machine begins some of its own.
 
+mod bytes;
 mod client;
 mod noise;
 mod rules;
@@ -16,7 +17,8 @@ use traffic::Traffic;
 /// A rule set and what arrives and leaves under it.
 #[derive(Clone, Debug)]
 pub struct Stream {
-    /// What it was made from: `Stream::from_seed(seed, packets.len())` makes it again.
+    /// What the rules were made from, and the packets too but for [`Stream::from_bytes`]: `Stream::from_seed(seed,
+    /// packets.len())` makes them again.
     pub seed: u64,
     pub rules: Rules,
     pub packets: Vec<TimedFrame>,

@@ -9,9 +9,12 @@ use fastrand::Rng;
 use std::sync::LazyLock;
 
 /// The fixtures that are ordinary in size.
-static FIXTURES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+pub(super) static FIXTURES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     fixtures::all().into_iter().map(|it| it.frame).filter(|frame| frame.len() < 1500).collect()
 });
+
+/// What the clock of a stream shows at its beginning.
+pub(super) const BEGIN_MS: u64 = 1_000_000;
 
 /// An endless sequence of packets.
 pub(super) struct Traffic<'a> {
@@ -25,16 +28,8 @@ pub(super) struct Traffic<'a> {
 
 impl<'a> Traffic<'a> {
     pub(super) fn new(rules: &'a Rules, mut random: Rng) -> Self {
-        let lives = rules.flow_lives;
-        let mut limits_ms = vec![1_000, lives.half_open_ms, lives.established_ms, lives.closing_ms];
-        limits_ms.extend([lives.udp_ms, lives.icmp_ms]);
-        limits_ms.extend(rules.scanners.iter().flat_map(|scanners| [scanners.within_ms, scanners.hold_ms]));
-        for door in &rules.doors {
-            limits_ms.push(door.seq_timeout_ms);
-            limits_ms.extend(door.open_for_ms);
-        }
         let clients = sources().map(|source| Client::new(&mut random, source));
-        Self { rules, random, now_ms: 1_000_000, limits_ms, clients: clients.into() }
+        Self { rules, random, now_ms: BEGIN_MS, limits_ms: limits_ms(rules), clients: clients.into() }
     }
 
     fn gap_ms(&mut self) -> u64 {
@@ -73,4 +68,17 @@ impl Iterator for Traffic<'_> {
         };
         Some(TimedFrame { at_ms: self.now_ms, direction, frame })
     }
+}
+
+/// Times at which something ends under these rules.
+pub(super) fn limits_ms(rules: &Rules) -> Vec<u64> {
+    let lives = rules.flow_lives;
+    let mut limits_ms = vec![1_000, lives.half_open_ms, lives.established_ms, lives.closing_ms];
+    limits_ms.extend([lives.udp_ms, lives.icmp_ms]);
+    limits_ms.extend(rules.scanners.iter().flat_map(|scanners| [scanners.within_ms, scanners.hold_ms]));
+    for door in &rules.doors {
+        limits_ms.push(door.seq_timeout_ms);
+        limits_ms.extend(door.open_for_ms);
+    }
+    limits_ms
 }

@@ -38,6 +38,7 @@ mod seeing;
 mod service_manager;
 mod ssh;
 mod systems;
+mod upgrade;
 mod users;
 mod whole_machine;
 mod without_controller;

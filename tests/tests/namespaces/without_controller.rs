@@ -1,13 +1,8 @@
 //! The filter does without its controller, and a new one takes over without a gap.
 
 use std::fs;
-use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::Duration;
 
-use knock_tests::lab::{INTERFACE, Lab, Machine, privileged};
-use knock_tests::packet::Frame;
+use knock_tests::lab::{INTERFACE, Machine, privileged};
 
 use crate::site::*;
 
@@ -66,84 +61,6 @@ fn no_stranger_gets_through_while_a_controller_takes_over(mode: Mode) {
     eventually("every SYN is counted as dropped", || site.counted("no_grant") == dropped + sent);
     assert_eq!(TcpCounters::of(lab, Machine::Server), before, "not one SYN reached the server's TCP");
     assert_eq!(service.accepted(), 0);
-}
-
-/// Has the stranger send SYNs to the closed port, from ever new ports, for as long as something takes; returns how many.
-fn hammer(lab: &Lab, meanwhile: impl FnOnce()) -> u64 {
-    let (stop, socket) = (AtomicBool::new(false), lab.raw_socket(Machine::Stranger).unwrap());
-    thread::scope(|scope| {
-        let until = Until(&stop);
-        let stranger = scope.spawn(|| {
-            let mut sent = 0u64;
-            while !stop.load(Ordering::SeqCst) {
-                for (from, to) in [
-                    (Machine::Stranger.v4(), Machine::Server.v4()),
-                    (Machine::Stranger.v6(), Machine::Server.v6()),
-                ] {
-                    let port = 1024 + (sent % 60_000) as u16;
-                    socket.send(&Frame::tcp(from, to).ports(port, SSH).build()).unwrap();
-                    sent += 1;
-                }
-                thread::sleep(Duration::from_micros(50));
-            }
-            sent
-        });
-        meanwhile();
-        drop(until);
-        stranger.join().unwrap()
-    })
-}
-
-#[test]
-fn no_grant_and_no_connection_is_lost_to_another_version() {
-    const GRANTS: usize = 100;
-    /// No address may hold more than its share of the table.
-    const EACH: usize = 250;
-
-    if !privileged() {
-        return;
-    }
-    let site = Site::new(SSH_DOOR);
-    let lab = &site.lab;
-    let controller = site.attach(&[]);
-    let mut clients: Vec<IpAddr> = (201..=211).map(|number| [10, 77, 0, number].into()).collect();
-    for &client in &clients {
-        site.change_address(Machine::Client, "add", client);
-    }
-    clients.push(Machine::Client.v6());
-    let nobodies = (clients.len()..GRANTS).map(|number| format!("192.0.2.{number}"));
-    for address in clients.iter().map(ToString::to_string).chain(nobodies) {
-        let output = site.knock_ctl(&["grant", &address, "ssh", "--for", "1h"]);
-        assert!(output.status.success(), "{output:?}");
-    }
-    let grants = site.grants();
-    assert_eq!(grants.len(), GRANTS);
-    let mut connections = Connections::open(lab, &clients, EACH);
-    let flows = clients.len() * EACH;
-    controller.kill();
-    let before = site.status();
-    assert_eq!(before["tables"]["flows"]["used"], flows);
-    let dropped = site.counted("no_grant");
-
-    let mut rounds = 0;
-    let sent = hammer(lab, || {
-        site.forget_programs();
-        let mut controller = site.start(&[]);
-        // They go on talking until the other version has taken over.
-        while !controller.says("watching;", Duration::ZERO) {
-            connections.talk();
-            rounds += 1;
-        }
-        controller.kill();
-    });
-    assert!(sent > 1000 && rounds > 1, "{sent} SYNs, {rounds} rounds");
-    connections.talk();
-    let after = site.status();
-    assert_ne!(after["interfaces"][0]["program_id"], before["interfaces"][0]["program_id"]);
-    eventually("each SYN, and nothing else, is dropped", || site.counted("no_grant") == dropped + sent);
-    assert_eq!(after["tables"]["flows"]["used"], flows);
-    assert_eq!(site.grants(), grants);
-    assert!(connections.nobody_else_came());
 }
 
 #[test]

@@ -8,10 +8,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
-use super::interrupt::Interrupt;
 use super::lab::{INTERFACES, Lab};
-use super::process::{Background, ask};
 use super::service::PORT;
+use crate::story::Interrupt;
+use crate::story::{Background, ask};
 
 /// The sequence is ascending, so that a scan from the lowest port to the highest meets it in its order: the case in
 /// which a knock daemon that only counts right ports opens.

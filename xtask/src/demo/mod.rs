@@ -2,19 +2,15 @@
 //! namespace of its own.
 
 mod filter;
-mod interrupt;
 mod lab;
-mod process;
 mod scenario;
 mod service;
-mod session;
-mod timeline;
 
 use anyhow::{Result, ensure};
 use nix::unistd::Uid;
 
+use crate::story::Interrupt;
 use crate::{build, setup};
-use interrupt::Interrupt;
 use lab::Lab;
 
 /// Plays the scenario and cleans up; the error names the step that was not as it should be.

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 
 use super::filter::{Filter, OPEN_FOR, SEQUENCE};
-use super::interrupt::Interrupt;
 use super::lab::{Lab, SERVER};
-use super::process::ask;
 use super::service::Service;
-use super::timeline::Timeline;
+use crate::story::Interrupt;
+use crate::story::Timeline;
+use crate::story::ask;
 
 const STARTUP_LIMIT: Duration = Duration::from_secs(10);
 const SCAN_LIMIT: Duration = Duration::from_secs(120);

@@ -5,10 +5,11 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
+use super::Version;
 use super::layout::Layout;
 
 /// `size` is that of the installed files, in bytes.
-pub fn control(architecture: &str, program: &[u8], size: u64) -> String {
+pub fn control(version: &Version, architecture: &str, program: &[u8], size: u64) -> String {
     let libc = match oldest_glibc(program) {
         Some((major, minor)) => format!("libc6 (>= {major}.{minor})"),
         None => "libc6".to_owned(),
@@ -28,7 +29,6 @@ pub fn control(architecture: &str, program: &[u8], size: u64) -> String {
          for it; when a source completes its sequence, the program itself opens the\n \
          door. A controller puts the rules in force, logs and runs commands; the filter\n \
          works on without it. The client that knocks is here too.\n",
-        version = env!("CARGO_PKG_VERSION"),
         kib = size.div_ceil(1024),
     )
 }
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn control_names_what_dpkg_must_know() {
-        let control = control("amd64", b"\0GLIBC_2.34\0", 2049);
+        let control = control(&Version::default(), "amd64", b"\0GLIBC_2.34\0", 2049);
         for line in ["Package: knock-ctl", "Architecture: amd64", "Installed-Size: 3"] {
             assert!(control.lines().any(|known| known == line), "{line}");
         }

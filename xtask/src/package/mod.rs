@@ -3,6 +3,7 @@
 mod check;
 mod control;
 mod layout;
+mod version;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,8 +12,9 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 use crate::setup;
-use crate::workspace::{cargo, root, run, target};
+use crate::workspace::{root, run, target};
 use layout::Layout;
+pub use version::Version;
 
 /// How the program in it is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +25,10 @@ pub enum Profile {
 }
 
 impl Profile {
+    pub fn of(debug: bool) -> Self {
+        if debug { Self::Debug } else { Self::Release }
+    }
+
     fn arguments(self) -> &'static [&'static str] {
         match self {
             Self::Release => &["--release"],
@@ -47,7 +53,7 @@ impl Profile {
 }
 
 /// Builds the package; returns where it lies.
-pub fn build(profile: Profile) -> Result<PathBuf> {
+pub fn build(profile: Profile, version: &Version) -> Result<PathBuf> {
     setup::bpf_tools()?;
     let folder = target().join("package").join(profile.folder());
     let [tree, documents] = ["tree", "documents"].map(|name| folder.join(name));
@@ -56,8 +62,9 @@ pub fn build(profile: Profile) -> Result<PathBuf> {
             fs::remove_dir_all(stale).with_context(|| stale.display().to_string())?;
         }
     }
-    run(cargo().args(["build", "--package", "knock-ctl"]).args(profile.arguments()))?;
-    run(cargo()
+    run(version.cargo().args(["build", "--package", "knock-ctl"]).args(profile.arguments()))?;
+    run(version
+        .cargo()
         .args(["run", "--package", "knock-ctl", "--example", "documents"])
         .args(profile.arguments())
         .arg("--")
@@ -74,20 +81,20 @@ pub fn build(profile: Profile) -> Result<PathBuf> {
     let binary = fs::read(&program).with_context(|| program.display().to_string())?;
     layout::write(
         &tree.join("DEBIAN/control"),
-        control::control(&architecture, &binary, layout.size()?),
+        control::control(version, &architecture, &binary, layout.size()?),
         0o644,
     )?;
     layout::write(&tree.join("DEBIAN/md5sums"), control::md5sums(&tree, &layout)?, 0o644)?;
 
-    let package = folder.join(format!("knock-ctl_{}_{architecture}.deb", env!("CARGO_PKG_VERSION")));
+    let package = folder.join(format!("knock-ctl_{}_{architecture}.deb", version));
     let mut pack = Command::new("dpkg-deb");
     run(pack.args(["--root-owner-group", profile.compression(), "--build"]).args([&tree, &package]))?;
     Ok(package)
 }
 
 /// As [`build`], and looks at what has come out of it.
-pub fn build_and_check(profile: Profile) -> Result<PathBuf> {
-    let package = build(profile)?;
+pub fn build_and_check(profile: Profile, version: &Version) -> Result<PathBuf> {
+    let package = build(profile, version)?;
     check::check(&package)?;
     Ok(package)
 }
@@ -100,7 +107,7 @@ fn compress(folder: &Path) -> Result<()> {
 }
 
 /// As Debian names this machine's.
-fn architecture() -> Result<String> {
+pub fn architecture() -> Result<String> {
     let output = Command::new("dpkg").arg("--print-architecture").output();
     let output = output.context("`dpkg --print-architecture` did not start; packages are built on Debian")?;
     if !output.status.success() {

@@ -9,11 +9,15 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::bpf_toolchain::{CHOICE_VARIABLE, Choice, Compiler, find_linker};
-use crate::workspace::{cargo, line, run};
+use crate::workspace::{cargo, has_program, line, run};
 use programs::Need;
+pub use programs::names as test_programs;
 
 /// The version that the kernel program is built and tested with.
 const LINKER: [&str; 5] = ["install", "bpf-linker", "--version", "0.10.3", "--locked"];
+
+/// The version that the fuzz targets are built and run with.
+const FUZZER: [&str; 5] = ["install", "cargo-fuzz", "--version", "0.13.2", "--locked"];
 
 /// For building, testing and the demo.
 pub fn everything() -> Result<()> {
@@ -23,6 +27,23 @@ pub fn everything() -> Result<()> {
 /// For building and the demo. Where packages can't be installed, it does without ssh.
 pub fn for_demo() -> Result<()> {
     with_programs(programs::missing_for_demo(debian::is_here()))
+}
+
+/// For building and the evening.
+pub fn for_evening() -> Result<()> {
+    with_programs(programs::missing_for_evening())
+}
+
+/// For the bench. Where packages can't be installed, peers that are not here are named, and not measured.
+pub fn for_bench() -> Result<()> {
+    let peers = programs::missing_for_bench();
+    if debian::is_here() {
+        return with_programs(peers);
+    }
+    for peer in peers {
+        eprintln!("{} is missing: {}", peer.package, peer.why);
+    }
+    with_programs(Vec::new())
 }
 
 fn with_programs(programs: Vec<Need>) -> Result<()> {
@@ -35,6 +56,23 @@ fn with_programs(programs: Vec<Need>) -> Result<()> {
 /// For building only.
 pub fn bpf_tools() -> Result<()> {
     install(&missing_compiler()?)
+}
+
+/// For fuzzing only.
+pub fn for_fuzzing() -> Result<()> {
+    if !has_program("c++") {
+        eprintln!(
+            "{} is missing: {}",
+            programs::LIBFUZZER_COMPILER.package,
+            programs::LIBFUZZER_COMPILER.why
+        );
+        debian::install([programs::LIBFUZZER_COMPILER.package].into_iter())?;
+    }
+    if !cargo().args(["fuzz", "--version"]).output()?.status.success() {
+        eprintln!("cargo-fuzz is missing: it builds and runs the fuzz targets");
+        run(cargo().args(FUZZER))?;
+    }
+    Ok(())
 }
 
 /// Installs `packages`, and the linker if it is missing.

@@ -15,6 +15,9 @@ pub const COMPILER: [Need; 2] = [
     Need { package: "libstd-rust-web-dev-bpf", why: "it is `core` for the kernel's virtual machine" },
 ];
 
+/// A compiler for libFuzzer.
+pub const LIBFUZZER_COMPILER: Need = Need { package: "g++", why: "it compiles libFuzzer" };
+
 /// Each program with its package.
 const PROGRAMS: [(&str, Need); 20] = [
     ("knock", Need { package: "knockd", why: "it brings the stock client" }),
@@ -42,26 +45,65 @@ const PROGRAMS: [(&str, Need); 20] = [
     ("nsenter", Need { package: "util-linux", why: "it runs programs in network namespaces" }),
 ];
 
+/// What the bench measures beside ours, and measures with.
+const PEERS: [(&str, Need); 9] = [
+    ("knockd", Need { package: "knockd", why: "it is a peer in the bench" }),
+    ("fwknopd", Need { package: "fwknop-server", why: "it is a peer in the bench" }),
+    ("fwknop", Need { package: "fwknop-client", why: "its server is a peer in the bench" }),
+    ("xdp-filter", Need { package: "xdp-tools", why: "it is a peer in the bench" }),
+    ("bpftool", Need { package: "bpftool", why: "it runs the peer's program in the bench" }),
+    ("nft", Need { package: "nftables", why: "its recipe is a peer in the bench" }),
+    ("iptables", Need { package: "iptables", why: "its recipe is a peer in the bench" }),
+    ("ethtool", Need { package: "ethtool", why: "it sets up interfaces in the bench" }),
+    ("ip", Need { package: "iproute2", why: "it makes network namespaces" }),
+];
+
 /// The demo's own server stands in for these.
 const SSH: [&str; 3] = ["sshd", "ssh", "ssh-keygen"];
+
+/// Of all that tests run.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    PROGRAMS.iter().map(|(program, _)| *program)
+}
+
+const MAKER: (&str, Need) =
+    ("mmdebstrap", Need { package: "mmdebstrap", why: "it makes the fresh system of the evening" });
 
 /// The packages whose programs are not here, each once.
 pub fn missing() -> Vec<Need> {
     missing_of(|_| true)
 }
 
-/// Those among them that the demo can't do without; with `ssh`, also those that make it a better demo.
+/// Those that the bench lacks.
+pub fn missing_for_bench() -> Vec<Need> {
+    missing_among(&PEERS, |_| true)
+}
+
+/// Those among the tests' that the demo can't do without; with `ssh`, also those that make it a better demo.
 pub fn missing_for_demo(ssh: bool) -> Vec<Need> {
     missing_of(|program| {
         ["knock", "nmap", "ip", "nsenter"].contains(&program) || ssh && SSH.contains(&program)
     })
 }
 
+/// Those among them that the evening needs, and what makes its system.
+pub fn missing_for_evening() -> Vec<Need> {
+    const PLAYERS: [&str; 6] = ["knock", "ssh", "ssh-keygen", "tmux", "ip", "nsenter"];
+
+    let (program, maker) = MAKER;
+    let maker = (!has_program(program)).then_some(maker);
+    missing_of(|program| PLAYERS.contains(&program)).into_iter().chain(maker).collect()
+}
+
 fn missing_of(wanted: impl Fn(&str) -> bool) -> Vec<Need> {
+    missing_among(&PROGRAMS, wanted)
+}
+
+fn missing_among(programs: &[(&str, Need)], wanted: impl Fn(&str) -> bool) -> Vec<Need> {
     let mut needs: Vec<Need> = Vec::new();
-    for (program, need) in PROGRAMS {
-        if wanted(program) && !has_program(program) && !needs.contains(&need) {
-            needs.push(need);
+    for (program, need) in programs {
+        if wanted(program) && !has_program(program) && !needs.contains(need) {
+            needs.push(*need);
         }
     }
     needs

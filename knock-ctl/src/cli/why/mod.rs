@@ -1,5 +1,6 @@
 //! `why`: what the filter knows of a source, and what it would do with its next packet.
 
+mod broken_off;
 mod next;
 mod ports;
 mod report;
@@ -23,6 +24,7 @@ use super::filter::Filter;
 use super::{grants, output};
 use crate::clock::boottime;
 use crate::rules::Compiled;
+use broken_off::BrokenOffReport;
 use next::Judge;
 use report::{AttemptReport, ConnectionsReport, Trusted, Unanswered, WhyReport};
 
@@ -73,7 +75,8 @@ fn look_at(filter: &Filter, slot: Slot, arguments: &WhyArguments) -> anyhow::Res
     let (source, now) = (Address::from(address), boottime());
     let doors = Doors::new(filter.state.as_ref());
     let rules = maps.read_back(slot)?;
-    let attempt = maps.attempt_of(&source)?;
+    let kept = maps.attempt_of(&source)?;
+    let attempt = Some(kept).filter(Attempt::exists);
     let granted = maps.grants_of(&source)?;
     let flows = maps.flows_of(&source, now)?;
     let held = maps.held_in_effect(now)?.into_iter().find(|(held, _)| *held == source);
@@ -82,6 +85,7 @@ fn look_at(filter: &Filter, slot: Slot, arguments: &WhyArguments) -> anyhow::Res
         None => ports::probes(&rules.ports),
     };
     let attempt_report = attempt.and_then(|attempt| describe(&attempt, &rules, &doors, now));
+    let broken_off = kept.broken_by().map(|by| BrokenOffReport::new(&by, &rules, &doors, now));
     let mut judge = Judge {
         maps,
         tables: maps.tables_in_memory(rules)?,
@@ -101,6 +105,7 @@ fn look_at(filter: &Filter, slot: Slot, arguments: &WhyArguments) -> anyhow::Res
         }),
         held_for_ms: held.map(|(_, until)| until.milliseconds().saturating_sub(now.milliseconds())),
         attempt: attempt_report,
+        broken_off,
         grants: grants::valid_grants(granted.as_slice(), &doors, now, |key| maps.connections(key)),
         connections: ConnectionsReport::of(&flows),
         unanswered: unanswered(&flows, granted.as_ref(), &doors, now),

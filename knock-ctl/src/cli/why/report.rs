@@ -8,6 +8,7 @@ use knock_common::judge::Judgement;
 use knock_common::reason::{Reason, Verdict};
 use serde::Serialize;
 
+use super::broken_off::BrokenOffReport;
 use crate::cli::grants::{GrantReport, in_words};
 use crate::cli::output;
 use crate::config::duration::format_duration;
@@ -22,6 +23,8 @@ pub(super) struct WhyReport {
     /// For scanning.
     pub(super) held_for_ms: Option<u64>,
     pub(super) attempt: Option<AttemptReport>,
+    /// The last attempt, where a wrong knock ended it and none has begun since.
+    pub(super) broken_off: Option<BrokenOffReport>,
     pub(super) grants: Vec<GrantReport>,
     /// Accepted under grants. They are found by a hash: a few may be another address's.
     pub(super) connections: ConnectionsReport,
@@ -132,6 +135,7 @@ impl WhyReport {
             "Attempt",
             self.attempt.as_ref().map_or_else(|| "none under way".to_owned(), AttemptReport::to_text),
         ));
+        lines.extend(self.broken_off.as_ref().map(|broken| ("Broken off", broken.to_text())));
         for grant in &self.grants {
             lines.push(("Grant", grant_in_words(grant)));
         }
@@ -193,7 +197,7 @@ fn grant_in_words(grant: &GrantReport) -> String {
 }
 
 /// Whole seconds, begun ones counted.
-fn seconds(milliseconds: u64) -> String {
+pub(super) fn seconds(milliseconds: u64) -> String {
     format_duration(Duration::from_secs(milliseconds.div_ceil(1000)))
 }
 
@@ -216,6 +220,7 @@ mod tests {
                 begun_ms_ago: 1200,
                 expires_in_ms: 8800,
             }),
+            broken_off: None,
             grants: vec![GrantReport {
                 address: [192, 0, 2, 7].into(),
                 door: Some("once".to_owned()),
@@ -261,6 +266,7 @@ NEXT PACKET  VERDICT  REASON    RULE
             "version": 1, "address": "192.0.2.7", "to": "198.51.100.1", "trusted": null, "held_for_ms": 1500,
             "attempt": { "doors": ["ssh", "web"], "steps": 2, "complete": false, "begun_ms_ago": 1200,
                          "expires_in_ms": 8800 },
+            "broken_off": null,
             "grants": [{ "address": "192.0.2.7", "door": "once", "opens": ["443/tcp"], "expires_in_ms": 28_750,
                          "connections_left": 1, "by": "knock" }],
             "connections": { "half_open": 1, "established": 2, "closing": 0 },

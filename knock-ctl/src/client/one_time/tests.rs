@@ -1,3 +1,4 @@
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::thread;
 
@@ -94,6 +95,12 @@ fn a_faulty_line_is_refused_by_its_number_and_stays_unused() {
     assert_eq!(lines.refusal(), "lines:1: this sequence has 33 steps, more than 32; keep to 32");
     fs::write(lines.path(), b" 7000,\xff\n").unwrap();
     assert!(lines.refusal().starts_with("lines:1: step 2: this is not a port; "));
+}
+
+#[test]
+fn a_line_of_blanks_of_any_kind_is_no_line() {
+    let lines = Lines::new("\t\u{b}\n\u{a0}\n 7000,8000\n");
+    assert_eq!(lines.take(), ("7000/tcp 8000/tcp".to_owned(), 0));
 }
 
 #[test]

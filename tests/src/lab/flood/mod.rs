@@ -1,14 +1,18 @@
 //! Floods from inside the kernel: more packets a second than a socket can send.
 
+mod forgery;
 mod injector;
+
+pub use forgery::Forgery;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use nix::net::if_::if_nametoindex;
 
 use self::injector::Injector;
@@ -38,13 +42,33 @@ impl Flood {
     /// # Errors
     /// When the kernel can't inject frames (Linux 5.18).
     pub fn start(lab: &Lab, volleys: Vec<Volley>, rate: u32) -> Result<Self> {
-        take_injected_frames(lab)?;
+        lab.take_injected_frames()?;
         let over = Arc::new(AtomicBool::new(false));
         let ended = Arc::clone(&over);
         // A thread that begins in a namespace stays there.
         let thread =
             lab.wire.enter(move || thread::spawn(move || send_until(&ended, &volleys, f64::from(rate))))?;
         Ok(Self { over, thread: Some(thread) })
+    }
+
+    /// Sends forged packets to the server's interface, `rate` of them a second as far as the machine can. Returns once the first
+    /// is on its way.
+    ///
+    /// # Errors
+    /// When the kernel can't inject frames (Linux 5.18).
+    pub fn forge(lab: &Lab, forgery: Forgery, rate: u32) -> Result<Self> {
+        lab.take_injected_frames()?;
+        let over = Arc::new(AtomicBool::new(false));
+        let ended = Arc::clone(&over);
+        let port = Machine::Server.port();
+        let (ready, begun) = channel();
+        let send = move || thread::spawn(move || forgery::send_until(&ended, &ready, &forgery, rate, port));
+        let flood = Self { over, thread: Some(lab.wire.enter(send)?) };
+        if begun.recv().is_err() {
+            flood.end()?;
+            bail!("the flood has not begun");
+        }
+        Ok(flood)
     }
 
     /// Ends it, and returns how many frames a second there were.
@@ -68,15 +92,21 @@ impl Drop for Flood {
     }
 }
 
-/// A veth interface takes frames that were injected into its peer only where it has a native XDP program or this.
-fn take_injected_frames(lab: &Lab) -> Result<()> {
-    let output = lab.run_in(Machine::Server, &["ethtool", "-K", INTERFACE, "gro", "on"])?;
-    ensure!(output.status.success(), "ethtool: {output:?}");
-    Ok(())
+impl Lab {
+    /// From now on the server takes frames that are injected into its port of the hub: a veth interface does so only where it
+    /// has a native XDP program or this.
+    ///
+    /// # Errors
+    /// When ethtool fails.
+    pub fn take_injected_frames(&self) -> Result<()> {
+        let output = self.run_in(Machine::Server, &["ethtool", "-K", INTERFACE, "gro", "on"])?;
+        ensure!(output.status.success(), "ethtool: {output:?}");
+        Ok(())
+    }
 }
 
 fn send_until(over: &AtomicBool, volleys: &[Volley], rate: f64) -> Result<f64> {
-    let port = if_nametoindex(Machine::Server.name()).context("the server's port of the hub")?;
+    let port = if_nametoindex(Machine::Server.port()).context("the server's port of the hub")?;
     let mut injectors = [true, false].map(|is_v4| Injector::load(is_v4, port));
     let (mut sent, begun) = (0.0, Instant::now());
     for Volley { from, frame, count } in volleys.iter().cycle() {

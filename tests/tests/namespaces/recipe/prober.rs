@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use etherparse::{PacketHeaders, TransportHeader};
-use knock_tests::lab::{INTERFACE, Machine, RawSocket};
+use knock_tests::lab::{Machine, RawSocket};
 use knock_tests::packet::Frame;
 use knock_tests::packet::numbers::ACK;
 
@@ -23,15 +23,7 @@ const SOURCES: u16 = 220;
 
 impl Prober {
     pub fn new(site: &Site, server: IpAddr) -> Self {
-        // Nobody answers for them when the server looks for its neighbours.
-        let mac = Machine::Client.mac().map(|byte| format!("{byte:02x}")).join(":");
-        let neighbours: String = (0..SOURCES)
-            .map(|number| source(server, number))
-            .map(|source| format!("neighbour replace {source} lladdr {mac} nud permanent dev {INTERFACE}\n"))
-            .collect();
-        let batch = site.file("neighbours");
-        std::fs::write(&batch, neighbours).unwrap();
-        site.run(Machine::Server, &["ip", "-batch", text(&batch)]);
+        site.make_neighbours(&(0..SOURCES).map(|number| source(server, number)).collect::<Vec<_>>());
         let socket = site.lab.raw_socket(Machine::Client).unwrap();
         Self { socket, server, scenarios: 0, source_port: 10_000 }
     }

@@ -60,7 +60,9 @@ fn of_status(status: &Value) -> BTreeMap<String, u64> {
     for (reason, count) in status["counters"]["by_reason"].as_object().unwrap() {
         let drops = ["malformed", "fragment_limit", "held", "no_grant", "policy_drop"];
         let verdict = if drops.contains(&reason.as_str()) { "drop" } else { "pass" };
-        let name = format!("knock_packets_total{{reason=\"{reason}\",verdict=\"{verdict}\"}}");
+        let name = format!(
+            "knock_packets_total{{interface=\"{INTERFACE}\",reason=\"{reason}\",verdict=\"{verdict}\"}}"
+        );
         expected.insert(name, number(count));
     }
     for door in status["doors"].as_array().unwrap() {
@@ -232,4 +234,26 @@ fn only_metrics_are_served_and_slow_clients_hold_up_nothing_else() {
     assert!(site.knock_ctl(&["reload"]).status.success());
     drop(slow);
     eventually("their places are free again", || fetch(&site, LISTEN).is_some());
+}
+
+#[test]
+fn packets_are_told_by_interface() {
+    if !privileged() {
+        return;
+    }
+    let site = site(&with_metrics(LISTEN));
+    let _controller = site.attach(&["lo"]);
+    for _ in 0..3 {
+        assert!(connect(&site.lab, Machine::Stranger, Machine::Server.v4(), SSH).is_silence());
+    }
+    let dropped = |interface: &str| {
+        let told = samples(&fetch(&site, LISTEN).unwrap());
+        told[&format!(
+            "knock_packets_total{{interface=\"{interface}\",reason=\"no_grant\",verdict=\"drop\"}}"
+        )]
+    };
+    eventually("they are counted", || dropped(INTERFACE) >= 3);
+    assert_eq!(dropped("lo"), 0);
+    let unlisted = "knock_packets_total{interface=\"lo\",reason=\"unlisted\",verdict=\"pass\"}";
+    eventually("the requests came in by the other", || samples(&fetch(&site, LISTEN).unwrap())[unlisted] > 0);
 }

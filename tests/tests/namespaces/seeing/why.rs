@@ -174,3 +174,31 @@ fn held_and_trusted_sources_are_told_and_what_has_no_answer_is_an_error() {
     let mixed = site.knock_ctl(&["why", "192.0.2.1", "--to", "::1"]);
     assert_eq!(mixed.status.code(), Some(1));
 }
+
+#[test]
+fn knocks_out_of_order_are_said_to_be() {
+    if !privileged() {
+        return;
+    }
+    let site = Site::new(SSH_DOOR);
+    let lab = &site.lab;
+    site.attach(&[]).kill();
+    let (server, client) = (Machine::Server.v4(), Machine::Client.v4());
+    stock_knock(lab, Machine::Client, &["-d", "5"], server, &["7000", "9000", "8000"]);
+    let mut report = Value::Null;
+    eventually("the attempt was broken off", || {
+        report = why(&site, client, &[]);
+        !report["broken_off"].is_null()
+    });
+    assert_eq!((&report["attempt"], &report["broken_off"]["steps"]), (&json!(null), &json!(1)));
+    assert_eq!(report["broken_off"]["cause"], json!({ "out_of_order": { "doors": ["ssh"] } }));
+    let text = site.knock_ctl(&["why", &client.to_string()]);
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(text.contains("its knocks arrived out of order"), "{text}");
+    assert!(!text.contains("9000"), "knocks are secrets: {text}");
+
+    // The note is in nobody's way.
+    stock_knock(lab, Machine::Client, &["-d", "5"], server, SSH_SEQUENCE);
+    eventually("the right order opens", || why(&site, client, &[])["grants"][0]["door"] == "ssh");
+    assert_eq!(why(&site, client, &[])["broken_off"], json!(null));
+}

@@ -9,7 +9,7 @@ use knock_lab::Namespace;
 
 use super::{CONNECT_LIMIT, PORT};
 use crate::demo::lab::{Lab, SERVER};
-use crate::demo::session::Session;
+use crate::story::Session;
 
 /// Its threads end with the process.
 pub struct EchoServer(SocketAddr);

@@ -8,9 +8,9 @@ use std::time::Duration;
 use anyhow::Result;
 use knock_lab::Namespace;
 
-use super::interrupt::Interrupt;
 use super::lab::Lab;
-use super::session::Session;
+use crate::story::Interrupt;
+use crate::story::Session;
 use crate::workspace::has_program;
 use echo::EchoServer;
 use sshd::Sshd;

@@ -8,8 +8,8 @@ use knock_lab::{Namespace, OpenSsh};
 
 use super::{CONNECT_LIMIT, PORT};
 use crate::demo::lab::{Lab, SERVER};
-use crate::demo::process::Background;
-use crate::demo::session::Session;
+use crate::story::Background;
+use crate::story::Session;
 
 pub struct Sshd {
     openssh: OpenSsh,
