@@ -90,7 +90,7 @@ enum Task {
         /// Only these sections, as in `--only cost,growth`
         #[arg(long)]
         only: Option<String>,
-        /// Put tables and plots below docs/measurements too, and an excerpt into the README
+        /// Put tables and plots below tests/bench/measurements too, and an excerpt into the README
         #[arg(long, conflicts_with_all = ["quick", "only"])]
         publish: bool,
     },

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use super::Document;
 
-const FOLDER: &str = "docs/measurements";
+const FOLDER: &str = "tests/bench/measurements";
 const README: &str = "README.md";
 
 /// Lines of the README that the excerpt lies between.
@@ -70,7 +70,7 @@ mod tests {
         document.publish(workspace.path()).unwrap();
         let readme = fs::read_to_string(readme).unwrap();
         assert!(
-            readme.contains("| data   |  5 |") && readme.contains("docs/measurements/growth.svg"),
+            readme.contains("| data   |  5 |") && readme.contains("tests/bench/measurements/growth.svg"),
             "{readme}"
         );
         let results = fs::read(workspace.path().join(FOLDER).join("results.json")).unwrap();
