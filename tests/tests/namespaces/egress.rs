@@ -223,7 +223,8 @@ fn what_others_have_at_tcx_stays_behind_it() {
     assert!(site.knock_ctl(&["detach"]).status.success());
     assert_eq!(by_tcx(&site, INTERFACE), [other]);
     drop(foreign);
-    assert!(by_tcx(&site, INTERFACE).is_empty());
+    // A process that is just being started elsewhere holds on to it for a moment.
+    eventually("nothing is left", || by_tcx(&site, INTERFACE).is_empty());
 }
 
 #[test]
