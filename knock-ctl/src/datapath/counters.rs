@@ -20,9 +20,7 @@ impl Maps {
     pub fn counters(&self) -> Result<PacketCounters, DatapathError> {
         let mut sum = PacketCounters::new();
         for index in 0..COUNTED_INTERFACES {
-            for (reason, count) in self.counters_of(index)? {
-                *sum.entry(reason).or_default() += count;
-            }
+            add(&mut sum, self.counters_of(index)?);
         }
         Ok(sum)
     }
@@ -46,18 +44,10 @@ impl Maps {
         let mut gone = PacketCounters::new();
         let mut named = Vec::new();
         for place in 0..COUNTED_INTERFACES {
-            let names: Vec<&str> = filtered
-                .iter()
-                .filter(|interface| interface.index % COUNTED_INTERFACES == place)
-                .map(|interface| interface.name.as_str())
-                .collect();
             let counters = self.counters_of(place)?;
-            if !names.is_empty() {
-                named.push((names.join("+"), counters));
-                continue;
-            }
-            for (reason, count) in counters {
-                *gone.entry(reason).or_default() += count;
+            match name_of_place(filtered, place) {
+                Some(name) => named.push((name, counters)),
+                None => add(&mut gone, counters),
             }
         }
         if gone.values().any(|&count| count != 0) {
@@ -115,5 +105,36 @@ impl Maps {
         }
         let event = self.completions.get(&index, 0).map_err(DatapathError::map("COMPLETIONS"))?.0;
         Ok((event.serial == serial).then_some(event))
+    }
+}
+
+fn add(sum: &mut PacketCounters, counters: PacketCounters) {
+    for (reason, count) in counters {
+        *sum.entry(reason).or_default() += count;
+    }
+}
+
+/// The interfaces whose packets are counted there. `None`: there are none.
+fn name_of_place(filtered: &[FilteredInterface], place: u32) -> Option<String> {
+    let here = filtered.iter().filter(|interface| interface.index % COUNTED_INTERFACES == place);
+    let names: Vec<&str> = here.map(|interface| interface.name.as_str()).collect();
+    (!names.is_empty()).then(|| names.join("+"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interfaces_that_are_counted_together_are_named_together() {
+        let interface = |name: &str, index| FilteredInterface {
+            name: name.to_owned(),
+            index,
+            mode: "native",
+            program_id: 41,
+        };
+        let filtered = [interface("eth0", 2), interface("eth1", 3), interface("wan", 2 + COUNTED_INTERFACES)];
+        let name = |place| name_of_place(&filtered, place);
+        assert_eq!([name(2), name(3), name(4)], [Some("eth0+wan".into()), Some("eth1".into()), None]);
     }
 }

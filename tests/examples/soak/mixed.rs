@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use knock_tests::lab::{Flood, Lab, Machine};
-use knock_tests::site::{CommandLog, LIMIT, SSH, Service, Site, Until};
+use knock_tests::site::{CommandLog, SSH, Service, Site, Until, limit};
 
 use crate::footprint::{Footprint, Footprints, descriptors, processes};
 use crate::knockers::{KNOCKERS, Knocked, Knocker, SOURCES, source};
@@ -74,11 +74,11 @@ pub fn run(length: &Length, flood: u32, step: Option<Duration>) -> Result<bool> 
         drop(meanwhile);
         anyhow::Ok(())
     })?;
-    let stopped = within(LIMIT, || commands.is_over());
+    let stopped = within(limit(), || commands.is_over());
     tally.expect(stopped, "a stop command has not run");
     let out_of_turn = commands.out_of_turn();
     tally.expect(out_of_turn.is_empty(), &format!("commands out of turn: {out_of_turn:?}"));
-    let ended = within(LIMIT, || processes(&site).is_ok_and(|count| count == before.processes));
+    let ended = within(limit(), || processes(&site).is_ok_and(|count| count == before.processes));
     tally.expect(ended, "a process of a command is left");
     operator.reload_as_begun();
     seen.push(footprints.look(&site, operator.controller()?)?);
@@ -94,9 +94,9 @@ pub fn run(length: &Length, flood: u32, step: Option<Duration>) -> Result<bool> 
         tally.expect(expected.contains(&after), &line);
     }
     operator.detach();
-    let nothing_left = within(LIMIT, || footprints.left().is_ok_and(|left| left == (0, 0)));
+    let nothing_left = within(limit(), || footprints.left().is_ok_and(|left| left == (0, 0)));
     tally.expect(nothing_left, &format!("programs and maps that are left: {:?}", footprints.left()?));
-    let none_left = within(LIMIT, || processes(&site).is_ok_and(|count| count == 0));
+    let none_left = within(limit(), || processes(&site).is_ok_and(|count| count == 0));
     tally.expect(none_left, "a process is left in the server's network namespace");
     Ok(report::end(&tally, &seen))
 }

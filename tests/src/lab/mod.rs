@@ -171,7 +171,7 @@ impl Lab {
     /// When the wire can't be set so.
     pub fn set_plugged(&self, machine: Machine, plugged: bool) -> Result<()> {
         let state = if plugged { "up" } else { "down" };
-        self.wire.ip(&format!("link set {} {state}", machine.name()))
+        self.wire.ip(&format!("link set {} {state}", machine.port()))
     }
 
     /// Where the machines' ports of the hub are.

@@ -8,7 +8,7 @@ use crate::lab::{Lab, Machine};
 use knock_lab::Namespace;
 use socket2::{Domain, Socket, Type};
 
-use super::{LIMIT, SSH};
+use super::SSH;
 
 /// Less than the second after which a SYN is sent again: a connection within it took the first one.
 const FIRST_SYN: Duration = Duration::from_millis(700);
@@ -81,6 +81,6 @@ pub fn connect_as(lab: &Lab, address: IpAddr, limit: Duration) -> io::Result<Tcp
 /// Whether what is sent to the service comes back within the limit.
 pub fn carries_data(stream: &mut TcpStream, limit: Duration) -> bool {
     let mut answer = [0; 4];
-    stream.set_read_timeout(Some(limit.min(LIMIT))).unwrap();
+    stream.set_read_timeout(Some(limit.min(super::limit()))).unwrap();
     stream.write_all(b"ping").is_ok() && stream.read_exact(&mut answer).is_ok() && answer == *b"ping"
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::lab::Process;
 use nix::sys::signal::Signal;
 
-use super::LIMIT;
+use super::limit;
 
 /// Killed when dropped; the filter stays.
 pub struct Controller {
@@ -21,7 +21,7 @@ impl Controller {
     /// The next line of its log that contains `text`.
     #[track_caller]
     pub fn expect(&mut self, text: &str) -> String {
-        self.process.expect_line(text, LIMIT).unwrap_or_else(|error| panic!("{error:#}"))
+        self.process.expect_line(text, limit()).unwrap_or_else(|error| panic!("{error:#}"))
     }
 
     /// Whether a line with `text` comes within `limit`.
@@ -41,7 +41,7 @@ impl Controller {
     /// As by SIGKILL.
     pub fn kill(mut self) {
         self.process.signal(Signal::SIGKILL).unwrap();
-        self.process.wait(LIMIT).unwrap();
+        self.process.wait(limit()).unwrap();
     }
 
     pub fn terminate(&mut self) -> ExitStatus {
@@ -52,6 +52,6 @@ impl Controller {
     /// Waits for its end.
     pub fn wait(&mut self) -> ExitStatus {
         let begun = Instant::now();
-        self.process.wait(LIMIT).unwrap_or_else(|error| panic!("{error:#} ({:?})", begun.elapsed()))
+        self.process.wait(limit()).unwrap_or_else(|error| panic!("{error:#} ({:?})", begun.elapsed()))
     }
 }

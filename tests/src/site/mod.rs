@@ -42,12 +42,14 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::{Duration, Instant};
 
-use crate::lab::{INTERFACE, Lab, Machine};
+use crate::lab::{INTERFACE, Lab, Machine, lateness};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// More than anything takes that is going to happen, also where the machine is emulated: the verifier alone takes a minute there.
-pub const LIMIT: Duration = Duration::from_secs(200);
+/// More than anything takes that is going to happen.
+pub fn limit() -> Duration {
+    lateness(Duration::from_secs(60))
+}
 
 /// The door of most tests: knock at 7000, 8000 and 9000 over TCP, and 22/tcp opens.
 pub const SSH_DOOR: &str = "[doors.ssh]\nsequence = [7000, 8000, 9000]\nopens = [\"22/tcp\"]\n";
@@ -271,9 +273,9 @@ pub fn text(path: &Path) -> &str {
 /// Looks until `condition` holds.
 #[track_caller]
 pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let end = Instant::now() + LIMIT;
+    let end = Instant::now() + limit();
     while !condition() {
-        assert!(Instant::now() < end, "not within {LIMIT:?}: {what}");
+        assert!(Instant::now() < end, "not within {:?}: {what}", limit());
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -9,7 +9,7 @@ use std::thread;
 use crate::lab::{Lab, Machine};
 use knock_lab::Namespace;
 
-use super::LIMIT;
+use super::limit;
 
 /// Listens on a port over both families until the test's process ends.
 pub struct Service {
@@ -72,7 +72,7 @@ pub fn echo_datagrams(lab: &Lab, machine: Machine, address: IpAddr, port: u16) {
 pub fn udp_socket(lab: &Lab, machine: Machine, address: IpAddr, port: u16) -> UdpSocket {
     let at = SocketAddr::new(address, port);
     let socket = lab.enter(machine, || UdpSocket::bind(at)).unwrap().unwrap();
-    socket.set_read_timeout(Some(LIMIT)).unwrap();
+    socket.set_read_timeout(Some(limit())).unwrap();
     socket
 }
 

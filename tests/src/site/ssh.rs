@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use crate::lab::{Machine, Process};
 use knock_lab::OpenSsh;
 
-use super::{LIMIT, Site, connect, eventually};
+use super::{Site, connect, eventually, limit};
 
 /// An SSH server on the server, in whose sessions commands run as root.
 pub struct Sshd {
@@ -36,7 +36,7 @@ impl Sshd {
     #[track_caller]
     pub fn session(&self, site: &Site, from: Machine, to: IpAddr) -> SshSession {
         let to = SocketAddr::new(to, self.port);
-        let mut ssh = self.openssh.client(site.lab.namespace(from), to, LIMIT, "sh");
+        let mut ssh = self.openssh.client(site.lab.namespace(from), to, limit(), "sh");
         let mut child = ssh.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let input = child.stdin.take().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());

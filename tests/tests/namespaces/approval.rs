@@ -54,7 +54,7 @@ fn who_is_approved_is_let_in() {
         );
         let mut stream = connect(lab, Machine::Client, address(Machine::Server), SSH).stream();
         controller.expect(&format!("{client}: ssh: closed"));
-        assert!(carries_data(&mut stream, LIMIT), "an accepted connection lives on");
+        assert!(carries_data(&mut stream, limit()), "an accepted connection lives on");
         assert!(connect(lab, Machine::Client, address(Machine::Server), SSH).is_silence());
         let expected = [format!("start {client}"), format!("stop {client}")];
         eventually("both commands ran once", || lines(&site.file("log")).ends_with(&expected));
@@ -148,6 +148,6 @@ fn approval_gives_as_many_connections_as_the_door_says_and_is_asked_for_once_at_
     controller.expect("OPEN SESAME");
     assert_eq!(lines(&asked).len(), 1);
     let mut stream = connect(lab, Machine::Client, Machine::Server.v4(), SSH).stream();
-    assert!(carries_data(&mut stream, LIMIT));
+    assert!(carries_data(&mut stream, limit()));
     assert!(connect(lab, Machine::Client, Machine::Server.v4(), SSH).is_silence(), "the second");
 }

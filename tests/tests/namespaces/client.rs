@@ -74,7 +74,7 @@ fn a_named_host_is_knocked_at_and_its_sequence_stays_out_of_the_list_of_processe
     for (number, name) in (1..).zip(["web", "web6"]) {
         let mut session = Process::converse(client(&site, &[name, "--stdio"])).unwrap();
         session.say("who is there?").unwrap();
-        session.expect_line("who is there?", LIMIT).unwrap();
+        session.expect_line("who is there?", limit()).unwrap();
         let process = PathBuf::from(format!("/proc/{}", session.id()));
         let shown = ["cmdline", "environ", "comm"].map(|file| fs::read(process.join(file)).unwrap());
         let shown = String::from_utf8_lossy(&shown.concat()).into_owned();
@@ -114,7 +114,7 @@ fn the_end_of_the_other_side_ends_the_client_though_stdin_is_open() {
     let _controller = site.attach(&[]);
     know_hosts(&site, &host("web", SERVERS[0]), 0o600);
     let mut session = Process::converse(client(&site, &["web", "--stdio"])).unwrap();
-    assert_eq!(session.wait(LIMIT).unwrap().code(), Some(0));
+    assert_eq!(session.wait(limit()).unwrap().code(), Some(0));
     assert_eq!(session.said(), ["bye"]);
     farewell.join().unwrap();
 }
@@ -138,7 +138,7 @@ fn ssh_knocks_its_way_in_by_its_proxy_command() {
     for server in SERVERS {
         let machine = site.lab.namespace(Machine::Client);
         let mut ssh =
-            openssh.client_with(machine, at(server), LIMIT, &[&proxy], "cat; echo $((6 * 7)) >&2; exit 3");
+            openssh.client_with(machine, at(server), limit(), &[&proxy], "cat; echo $((6 * 7)) >&2; exit 3");
         ssh.env("XDG_CONFIG_HOME", site.file("config"));
         let output = run_with_input(ssh, many_bytes());
         assert_eq!(String::from_utf8_lossy(&output.stderr), "42\n");

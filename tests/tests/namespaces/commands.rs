@@ -176,10 +176,10 @@ fn events_tell_what_happens() {
         stock_knock(lab, Machine::Client, &["-d", "5"], server, SSH_SEQUENCE);
         events.expect_line("\"open\"", Duration::from_millis(600)).is_ok()
     });
-    events.expect_line("\"expire\"", LIMIT).unwrap();
+    events.expect_line("\"expire\"", limit()).unwrap();
     stock_knock(lab, Machine::Client, &["-d", "5"], server, SSH_SEQUENCE);
     for name in ["open", "command", "command_failed", "expire"] {
-        let line = events.expect_line(&format!("\"{name}\""), LIMIT).unwrap();
+        let line = events.expect_line(&format!("\"{name}\""), limit()).unwrap();
         let event: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(event["version"], 1);
         assert_eq!(event["event"], name);

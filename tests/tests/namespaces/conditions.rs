@@ -123,7 +123,7 @@ fn as_many_connections_as_allowed(mode: Mode) {
             stock_knock(lab, Machine::Client, &["-d", "5"], server, &["7000", "8000:udp", "9000"]);
             let mut streams = [(); 3].map(|()| connect(lab, Machine::Client, server, SSH).stream());
             assert!(connect(lab, Machine::Client, server, SSH).is_silence());
-            assert!(streams.iter_mut().all(|stream| carries_data(stream, LIMIT)));
+            assert!(streams.iter_mut().all(|stream| carries_data(stream, limit())));
         }
     }
 }

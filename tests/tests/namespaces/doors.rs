@@ -25,7 +25,7 @@ fn a_door_opens_and_closes(mode: Mode) {
         let knocked = Instant::now();
         stock_knock(lab, Machine::Client, &["-d", "5"], server, SSH_SEQUENCE);
         let mut old = connect(lab, Machine::Client, server, SSH).stream();
-        assert!(carries_data(&mut old, LIMIT));
+        assert!(carries_data(&mut old, limit()));
         controller.expect(&format!("{client}: ssh: OPEN SESAME"));
         assert!(connect(lab, Machine::Stranger, server, SSH).is_silence());
 
@@ -35,7 +35,7 @@ fn a_door_opens_and_closes(mode: Mode) {
         assert!(lasted > OPEN_FOR - half_a_second, "{lasted:?}");
         assert!(lasted < OPEN_FOR + lateness(half_a_second), "{lasted:?}");
         assert!(connect(lab, Machine::Client, server, SSH).is_silence());
-        assert!(carries_data(&mut old, LIMIT), "the connection that was accepted lives on");
+        assert!(carries_data(&mut old, limit()), "the connection that was accepted lives on");
     }
 }
 
@@ -47,7 +47,7 @@ fn with_established_cut_connections_end_with_the_grant(mode: Mode) {
     for server in [Machine::Server.v4(), Machine::Server.v6()] {
         stock_knock(lab, Machine::Client, &["-d", "5"], server, SSH_SEQUENCE);
         let mut stream = connect(lab, Machine::Client, server, SSH).stream();
-        assert!(carries_data(&mut stream, LIMIT));
+        assert!(carries_data(&mut stream, limit()));
         controller.expect("ssh: closed");
         assert!(!carries_data(&mut stream, Duration::from_secs(1)));
         assert!(connect(lab, Machine::Client, server, SSH).is_silence());
@@ -107,6 +107,6 @@ fn a_connection_is_used_up_by_its_first_use() {
         stock_knock(lab, Machine::Client, &["-d", "5"], server, SSH_SEQUENCE);
         let mut first = connect(lab, Machine::Client, server, SSH).stream();
         assert!(connect(lab, Machine::Client, server, SSH).is_silence());
-        assert!(carries_data(&mut first, LIMIT));
+        assert!(carries_data(&mut first, limit()));
     }
 }

@@ -19,11 +19,11 @@ fn connections_from_before_live_through_attach() {
     let mut controller = site.start(&[]);
     while !controller.says("watching;", std::time::Duration::ZERO) {
         for stream in &mut busy {
-            assert!(carries_data(stream, LIMIT));
+            assert!(carries_data(stream, limit()));
         }
     }
     for stream in busy.iter_mut().chain(&mut idle) {
-        assert!(carries_data(stream, LIMIT));
+        assert!(carries_data(stream, limit()));
     }
     assert_eq!(controller.count("connections that were there before go on"), 1);
     for server in servers {
@@ -33,11 +33,11 @@ fn connections_from_before_live_through_attach() {
     // Neither does another controller cut them, nor none.
     controller.kill();
     for stream in busy.iter_mut().chain(&mut idle) {
-        assert!(carries_data(stream, LIMIT));
+        assert!(carries_data(stream, limit()));
     }
     let _controller = site.attach(&[]);
     for stream in busy.iter_mut().chain(&mut idle) {
-        assert!(carries_data(stream, LIMIT));
+        assert!(carries_data(stream, limit()));
     }
 }
 

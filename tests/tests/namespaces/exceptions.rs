@@ -29,7 +29,7 @@ fn audit(config: &str, arguments: &[&str]) {
     assert_eq!(site.status()["enforce"], false);
     for server in [Machine::Server.v4(), Machine::Server.v6()] {
         let mut stream = connect(lab, Machine::Stranger, server, SSH).stream();
-        assert!(carries_data(&mut stream, LIMIT));
+        assert!(carries_data(&mut stream, limit()));
     }
     let status = site.status();
     assert_eq!(status["counters"]["drop"], 0);
@@ -41,7 +41,7 @@ fn audit(config: &str, arguments: &[&str]) {
     let before = site.counted("would_drop");
     let granted = site.counted("granted");
     let mut stream = connect(lab, Machine::Client, Machine::Server.v4(), SSH).stream();
-    assert!(carries_data(&mut stream, LIMIT));
+    assert!(carries_data(&mut stream, limit()));
     assert_eq!(site.counted("would_drop"), before);
     assert!(site.counted("granted") > granted);
 }

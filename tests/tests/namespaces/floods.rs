@@ -28,7 +28,7 @@ fn opens_during_a_flood(mode: Mode, port: &str, reason: &str) {
     for _ in 0..10 {
         stock_knock(lab, Machine::Client, &["-d", "20"], server, SSH_SEQUENCE);
         let mut stream = connect(lab, Machine::Client, server, SSH).stream();
-        assert!(carries_data(&mut stream, LIMIT));
+        assert!(carries_data(&mut stream, limit()));
         controller.expect("OPEN SESAME");
         site.run(Machine::Server, &[text(&program()), "revoke", &Machine::Client.v4().to_string()]);
     }

@@ -77,7 +77,7 @@ fn nobody_is_harmed(mode: Mode, forge: fn(IpAddr, IpAddr) -> Vec<Frame>) {
     let mut newcomers = newcomers.peekable();
     while newcomers.peek().is_some() || begun.elapsed() < least {
         for session in &mut sessions {
-            assert!(carries_data(session, LIMIT), "{:?}", session.local_addr());
+            assert!(carries_data(session, limit()), "{:?}", session.local_addr());
         }
         // Who knocks only now is let in too.
         sessions.extend(newcomers.next().map(|address| enter(lab, address)));
@@ -87,10 +87,10 @@ fn nobody_is_harmed(mode: Mode, forge: fn(IpAddr, IpAddr) -> Vec<Frame>) {
     let _ = writeln!(io::stderr(), "forged packets a second: {rate:.0}");
     assert!(rate > 1000.0, "a flood");
     for session in &mut sessions {
-        assert!(carries_data(session, LIMIT));
+        assert!(carries_data(session, limit()));
     }
     for victim in victims {
-        assert!(carries_data(&mut connect_as(lab, victim, LIMIT).unwrap(), LIMIT));
+        assert!(carries_data(&mut connect_as(lab, victim, limit()).unwrap(), limit()));
     }
 }
 
@@ -140,10 +140,10 @@ fn enter(lab: &Lab, address: IpAddr) -> TcpStream {
         knock_raw(&socket, address, server, &KNOCKS, Duration::from_millis(5));
         match connect_as(lab, address, Duration::from_secs(2)) {
             Ok(mut session) => {
-                assert!(carries_data(&mut session, LIMIT));
+                assert!(carries_data(&mut session, limit()));
                 return session;
             }
-            Err(error) => assert!(begun.elapsed() < LIMIT, "{address}: {error}"),
+            Err(error) => assert!(begun.elapsed() < limit(), "{address}: {error}"),
         }
     }
 }

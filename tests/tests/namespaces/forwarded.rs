@@ -46,7 +46,7 @@ fn go_on(ruleset: &str, targets: [(IpAddr, u16); 2]) {
     let mut controller = site.attach(&[]);
     assert_eq!(controller.count("2 connections that were there before go on"), 1);
     for ((to, port), stream) in targets.iter().zip(&mut streams) {
-        assert!(carries_data(stream, LIMIT));
+        assert!(carries_data(stream, limit()));
         for machine in [Machine::Client, Machine::Stranger] {
             assert!(connect(lab, machine, *to, *port).is_silence());
         }
@@ -56,7 +56,7 @@ fn go_on(ruleset: &str, targets: [(IpAddr, u16); 2]) {
         let server = [Machine::Server.v4(), Machine::Server.v6()][number];
         stock_knock(lab, Machine::Client, &["-d", "5"], server, SSH_SEQUENCE);
         controller.expect("ssh: OPEN SESAME");
-        assert!(carries_data(&mut connect(lab, Machine::Client, to, port).stream(), LIMIT));
+        assert!(carries_data(&mut connect(lab, Machine::Client, to, port).stream(), limit()));
         assert!(connect(lab, Machine::Stranger, to, port).is_silence());
     }
 }

@@ -50,7 +50,7 @@ fn events(site: &Site) -> Process {
 
 #[track_caller]
 fn expect_event(events: &mut Process, event: &str, interface: &str) -> Value {
-    let line = events.expect_line(&format!("\"{event}\""), LIMIT).unwrap();
+    let line = events.expect_line(&format!("\"{event}\""), limit()).unwrap();
     let event: Value = serde_json::from_str(&line).unwrap();
     assert_eq!((&event["version"], event["interface"].as_str()), (&1.into(), Some(interface)), "{line}");
     event
@@ -180,7 +180,7 @@ fn one_that_refuses_the_filter_is_told_of_and_tried_again() {
     // Somebody connects while nothing is filtered there.
     let server = SECOND_ADDRESS.parse().unwrap();
     let mut early = connect(&site.lab, Machine::Client, server, SSH).stream();
-    assert!(carries_data(&mut early, LIMIT));
+    assert!(carries_data(&mut early, limit()));
     let status = site.status();
     assert_eq!(status["interfaces"].as_array().unwrap().len(), 1, "{status}");
 
@@ -188,7 +188,7 @@ fn one_that_refuses_the_filter_is_told_of_and_tried_again() {
     controller.expect("second0: is here and filtered");
     expect_event(&mut events, "interface_back", SECOND);
     assert!(is_closed(&site));
-    assert!(carries_data(&mut early, LIMIT), "its connection was imported");
+    assert!(carries_data(&mut early, limit()), "its connection was imported");
     assert_eq!(controller.count("is NOT filtered"), 1, "the same failure is not told every second");
 
     // One that goes on refusing can be given up.

@@ -127,7 +127,7 @@ fn syslog_has_notices_of_what_doors_do() {
     let site = Site::new(&with_log("syslog = true"));
     let socket = site.file("syslog");
     let daemon = UnixDatagram::bind(&socket).unwrap();
-    daemon.set_read_timeout(Some(LIMIT)).unwrap();
+    daemon.set_read_timeout(Some(limit())).unwrap();
     let (program, config) = (program(), site.config());
     // A /dev of its own, in which the test takes what is logged.
     let script = "mount -t tmpfs dev /dev; mknod /dev/null c 1 3; mknod /dev/urandom c 1 9; touch /dev/log; \
@@ -136,7 +136,7 @@ fn syslog_has_notices_of_what_doors_do() {
         ["unshare", "--mount", "sh", "-ec", script, text(&socket), text(&program), "attach", INTERFACE];
     let words = [&words[..], &["--config", text(&config)]].concat();
     let mut controller = site.lab.spawn_in(Machine::Server, &words).unwrap();
-    controller.expect_line("watching;", LIMIT).unwrap();
+    controller.expect_line("watching;", limit()).unwrap();
     stock_knock(&site.lab, Machine::Client, &["-d", "5"], Machine::Server.v4(), SSH_SEQUENCE);
     let expect = |priority: &str, message: &str| {
         let end = format!(" knock-ctl[{}]: {message}", controller.id());
@@ -166,10 +166,10 @@ fn the_journal_is_told_how_grave_each_line_is() {
     let script = "JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/2) exec \"$@\"";
     let words = ["sh", "-ec", script, "sh", text(&program), "attach", INTERFACE, "--config", text(&config)];
     let mut controller = site.lab.spawn_in(Machine::Server, &words).unwrap();
-    let watching = controller.expect_line("watching;", LIMIT).unwrap();
+    let watching = controller.expect_line("watching;", limit()).unwrap();
     assert!(watching.starts_with("<6>watching;"), "{watching}");
     stock_knock(&site.lab, Machine::Client, &["-d", "5"], Machine::Server.v4(), SSH_SEQUENCE);
-    let opening = controller.expect_line("OPEN SESAME", LIMIT).unwrap();
+    let opening = controller.expect_line("OPEN SESAME", limit()).unwrap();
     assert_eq!(opening, format!("<5>{}: ssh: OPEN SESAME", Machine::Client.v4()));
     assert!(controller.said().iter().all(|line| line.starts_with('<')), "{:?}", controller.said());
 }

@@ -86,7 +86,7 @@ fn times(socket: &RawSocket, server: IpAddr, knock: fn(u16) -> Knock) -> [Vec<u6
         std::thread::sleep(PAUSE);
         let begun = Instant::now();
         socket.send(&frame).unwrap();
-        socket.receive(LIMIT, |frame| answers(frame, port, source_port)).unwrap().unwrap();
+        socket.receive(limit(), |frame| answers(frame, port, source_port)).unwrap().unwrap();
         times[usize::from(port == NEIGHBOUR)].push(begun.elapsed().as_nanos() as u64);
     }
     times
@@ -119,7 +119,7 @@ fn silence_tells_nothing(mode: Mode) {
             frame[6..12] == Machine::Server.mac()
                 && transport(frame).is_some_and(|transport| !is_of_link(&transport))
         };
-        let answer = socket.receive(LIMIT, is_answer).unwrap().unwrap();
+        let answer = socket.receive(limit(), is_answer).unwrap().unwrap();
         assert!(answers(&answer, 80, 1), "{answer:x?}");
     }
 }
@@ -133,7 +133,7 @@ fn probe(socket: &RawSocket, server: IpAddr, knock: fn(u16) -> Knock) -> [Vec<Ve
         let source_port = 10_000 + number;
         let frame = knock(port).frame(Machine::Stranger.of_family(server), server, source_port).build();
         socket.send(&frame).unwrap();
-        let answer = socket.receive(LIMIT, |frame| answers(frame, port, source_port)).unwrap();
+        let answer = socket.receive(limit(), |frame| answers(frame, port, source_port)).unwrap();
         found[usize::from(port == NEIGHBOUR)].extend(answer.map(|frame| without_ports(frame, server)));
     }
     found

@@ -221,7 +221,7 @@ fn what_cannot_be_marked_is_not_forgotten() {
     let attach =
         || site.lab.spawn_in(Machine::Server, &["unshare", "--mount", "sh", "-ec", &script]).unwrap();
     let mut controller = attach();
-    controller.expect_line("watching;", LIMIT).unwrap();
+    controller.expect_line("watching;", limit()).unwrap();
     for number in 0..PRELOADED {
         knock(&site, Machine::Client, server, number);
         assert!(is_open(&site, server), "{number}");
@@ -229,16 +229,16 @@ fn what_cannot_be_marked_is_not_forgotten() {
         knock(&site, Machine::Client, server, number);
         assert!(!is_open(&site, server), "{number} again");
     }
-    controller.expect_line("cannot mark a used one-time sequence", LIMIT).unwrap();
+    controller.expect_line("cannot mark a used one-time sequence", limit()).unwrap();
     knock(&site, Machine::Client, server, PRELOADED);
     assert!(!is_open(&site, server), "no other follows");
     controller.signal(Signal::SIGKILL).unwrap();
-    controller.wait(LIMIT).unwrap();
+    controller.wait(limit()).unwrap();
     assert_eq!(used(&site), [false; PRELOADED + 1]);
 
     let mut refused = attach();
-    refused.expect_line("cannot mark the one-time sequences of ssh that are used", LIMIT).unwrap();
-    assert_eq!(refused.wait(LIMIT).unwrap().code(), Some(1));
+    refused.expect_line("cannot mark the one-time sequences of ssh that are used", limit()).unwrap();
+    assert_eq!(refused.wait(limit()).unwrap().code(), Some(1));
 
     let _controller = site.attach(&[]);
     assert_eq!(used(&site), [true, true, true, true, false]);

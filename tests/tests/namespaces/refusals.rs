@@ -282,9 +282,9 @@ fn an_interface_without_native_mode_gets_the_generic_one() {
     let program = program();
     let mut controller =
         lab.spawn_in(Machine::Server, &[text(&program), "attach", "lo", "--config", text(&config)]).unwrap();
-    controller.expect_line("lo: native mode is refused", LIMIT).unwrap();
-    controller.expect_line("lo: attached in generic mode", LIMIT).unwrap();
-    controller.expect_line("watching;", LIMIT).unwrap();
+    controller.expect_line("lo: native mode is refused", limit()).unwrap();
+    controller.expect_line("lo: attached in generic mode", limit()).unwrap();
+    controller.expect_line("watching;", limit()).unwrap();
     assert_eq!(site.status()["interfaces"][0]["mode"], "generic");
     let localhost = std::net::Ipv4Addr::LOCALHOST.into();
     let _service = Service::start(lab, SSH);

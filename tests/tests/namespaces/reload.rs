@@ -53,8 +53,8 @@ fn grants_connections_and_attempts_go_on() {
     assert_eq!(doors(&site), ["web", "ssh"]);
     assert_eq!(site.status()["config"]["differs_from_disk"], false);
     assert_eq!(site.grants(), grants);
-    assert!(carries_data(&mut stream, LIMIT), "a connection under a grant");
-    assert!(carries_data(&mut web, LIMIT), "a connection to a port that has been closed since");
+    assert!(carries_data(&mut stream, limit()), "a connection under a grant");
+    assert!(carries_data(&mut web, limit()), "a connection to a port that has been closed since");
     assert!(connect(lab, Machine::Client, server, SSH).is_accepted(), "the grant");
     assert!(connect(lab, Machine::Stranger, server, 443).is_silence());
 
@@ -96,7 +96,7 @@ fn a_bad_file_changes_nothing() {
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(id), Signal::SIGHUP).unwrap();
         events.expect_line("config_rejected", std::time::Duration::from_millis(300)).is_ok()
     });
-    assert!(controller.says("open_four", LIMIT));
+    assert!(controller.says("open_four", limit()));
     let after = site.status();
     for member in ["doors", "policy", "enforce", "interfaces", "controller"] {
         assert_eq!(after[member], before[member]);
@@ -139,7 +139,7 @@ fn a_door_that_is_gone_is_closed_as_it_was() {
     assert_eq!(site.grants(), [(Machine::Stranger.v4().to_string(), "ssh".to_owned())]);
     assert!(connect(lab, Machine::Client, server, SSH).is_silence());
     assert!(connect(lab, Machine::Stranger, server, SSH).is_accepted());
-    assert!(carries_data(&mut stream, LIMIT), "it was accepted while the door was open");
+    assert!(carries_data(&mut stream, limit()), "it was accepted while the door was open");
     stock_knock(lab, Machine::Client, &["-d", "5"], server, &["7100", "8200", "9300"]);
     assert!(connect(lab, Machine::Client, server, SSH).is_silence());
     // By its name it is the same door again, and closed.

@@ -54,7 +54,7 @@ fn a_scan_has_its_source_held(mode: Mode) {
         assert!(connect(lab, Machine::Client, server, UNLISTED).is_accepted());
         nmap(&site, server);
         controller.expect(&format!("{client}: held for scanning"));
-        let line = events.expect_line(&format!("\"{client}\""), LIMIT).unwrap();
+        let line = events.expect_line(&format!("\"{client}\""), limit()).unwrap();
         let event: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(event["version"], 1);
         assert_eq!(event["event"], "source_held");
@@ -162,10 +162,10 @@ fn who_has_a_connection_is_never_held(mode: Mode) {
         let server = address(Machine::Server);
         stock_knock(lab, Machine::Client, &["-d", "5"], server, SSH_SEQUENCE);
         let mut stream = connect(lab, Machine::Client, server, SSH).stream();
-        assert!(carries_data(&mut stream, LIMIT));
+        assert!(carries_data(&mut stream, limit()));
         eventually("the grant ends", || site.grants().is_empty());
         assert_scans_in_its_name_do_not_harm_the_client(&site, address);
-        assert!(carries_data(&mut stream, LIMIT));
+        assert!(carries_data(&mut stream, limit()));
         assert!(connect(lab, Machine::Client, server, SSH).is_silence(), "the grant has ended");
     }
 }
@@ -178,9 +178,9 @@ fn whom_this_machine_speaks_with_is_never_held(mode: Mode) {
     let _controller = site.attach_in(mode);
     for address in FAMILIES {
         let mut stream = connect(lab, Machine::Server, address(Machine::Client), UNLISTED).stream();
-        assert!(carries_data(&mut stream, LIMIT));
+        assert!(carries_data(&mut stream, limit()));
         assert_scans_in_its_name_do_not_harm_the_client(&site, address);
-        assert!(carries_data(&mut stream, LIMIT));
+        assert!(carries_data(&mut stream, limit()));
     }
 }
 
@@ -279,7 +279,7 @@ fn a_flood_in_forged_names_keeps_no_friend_out(mode: Mode) {
     assert!(connect(lab, Machine::Client, server, UNLISTED).is_silence());
     stock_knock(lab, Machine::Client, &["-d", "20"], server, SSH_SEQUENCE);
     for port in [UNLISTED, SSH] {
-        assert!(carries_data(&mut connect(lab, Machine::Client, server, port).stream(), LIMIT), "{port}");
+        assert!(carries_data(&mut connect(lab, Machine::Client, server, port).stream(), limit()), "{port}");
     }
     controller.expect("OPEN SESAME");
     // He is known for as long as he may have that connection.

@@ -145,7 +145,7 @@ fn a_client_that_hangs_goes_through_when_its_user_knocks(mode: Mode) {
         eventually("the SYN is on its way", || TcpCounters::of(lab, Machine::Client).segments_out > before);
         assert_eq!(service.accepted(), number - 1);
         stock_knock(lab, Machine::Client, &["-d", "20"], server, SSH_SEQUENCE);
-        client.expect_line("succeeded", LIMIT).unwrap();
+        client.expect_line("succeeded", limit()).unwrap();
         eventually("it is accepted", || service.accepted() == number);
     }
 }

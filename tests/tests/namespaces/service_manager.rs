@@ -14,7 +14,7 @@ struct Manager(UnixDatagram);
 impl Manager {
     fn listen(at: &Path) -> Self {
         let socket = UnixDatagram::bind(at).unwrap();
-        socket.set_read_timeout(Some(LIMIT)).unwrap();
+        socket.set_read_timeout(Some(limit())).unwrap();
         Self(socket)
     }
 
@@ -84,7 +84,7 @@ fn it_is_ready_once_the_filter_is_on_and_again_after_each_reload() {
     assert_eq!(site.knock_ctl(&["reload", "--dry-run"]).status.code(), Some(0));
     controller.signal(Signal::SIGTERM).unwrap();
     assert_eq!(manager.hear(), ["STOPPING=1"], "a dry run is no reload");
-    assert_eq!(controller.wait(LIMIT).unwrap().code(), Some(0));
+    assert_eq!(controller.wait(limit()).unwrap().code(), Some(0));
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn it_is_alive_twice_as_often_as_it_has_to_be() {
     manager.0.set_read_timeout(Some(std::time::Duration::from_millis(800))).unwrap();
     assert!(manager.0.recv(&mut [0; 64]).is_err());
     controller.signal(Signal::SIGCONT).unwrap();
-    manager.0.set_read_timeout(Some(LIMIT)).unwrap();
+    manager.0.set_read_timeout(Some(limit())).unwrap();
     assert_eq!(manager.hear(), ["WATCHDOG=1"]);
 }
 
@@ -146,7 +146,7 @@ fn it_begins_before_its_interfaces_are_there() {
     let socket = site.file("notify");
     let manager = Manager::listen(&socket);
     let mut impatient = start_attaching(&site, &socket, &[], &[]);
-    assert_eq!(impatient.wait(LIMIT).unwrap().code(), Some(1), "only who asks for it goes without");
+    assert_eq!(impatient.wait(limit()).unwrap().code(), Some(1), "only who asks for it goes without");
     assert!(site.is_without_filter());
 
     let _controller = start_attaching(&site, &socket, &[], &["--await-interfaces"]);

@@ -31,7 +31,7 @@ fn ssh_comes_in_by_knocking_and_stays(mode: Mode) {
     let mut strangers =
         SERVERS.map(|server| Process::spawn(ssh(Machine::Stranger, server, VAINLY, "true")).unwrap());
     let mut sessions =
-        SERVERS.map(|server| Process::converse(ssh(Machine::Client, server, LIMIT, "cat")).unwrap());
+        SERVERS.map(|server| Process::converse(ssh(Machine::Client, server, limit(), "cat")).unwrap());
     eventually("their first SYNs are dropped", || site.counted("no_grant") >= 4);
     let sent = TcpCounters::of(lab, Machine::Client).segments_out;
     let knocked = Instant::now();
@@ -47,8 +47,8 @@ fn ssh_comes_in_by_knocking_and_stays(mode: Mode) {
 
     for server in SERVERS {
         let command = "echo $SSH_CONNECTION: $((6 * 7))";
-        let mut process = Process::spawn(ssh(Machine::Client, server, LIMIT, command)).unwrap();
-        assert_eq!(process.wait(LIMIT).unwrap().code(), Some(0));
+        let mut process = Process::spawn(ssh(Machine::Client, server, limit(), command)).unwrap();
+        assert_eq!(process.wait(limit()).unwrap().code(), Some(0));
         let said = process.said().join("\n");
         let client = Machine::Client.of_family(server);
         assert!(said.starts_with(&format!("{client} ")), "{said}");
@@ -79,11 +79,11 @@ fn at(server: IpAddr) -> SocketAddr {
 #[track_caller]
 fn answers(session: &mut Process, words: &str) {
     session.say(words).unwrap();
-    session.expect_line(words, LIMIT).unwrap();
+    session.expect_line(words, limit()).unwrap();
 }
 
 #[track_caller]
 fn times_out(ssh: &mut Process) {
-    assert_eq!(ssh.wait(LIMIT).unwrap().code(), Some(255), "{:?}", ssh.said());
+    assert_eq!(ssh.wait(limit()).unwrap().code(), Some(255), "{:?}", ssh.said());
     assert!(ssh.said().iter().any(|line| line.contains("port 22: Connection timed out")), "{:?}", ssh.said());
 }

@@ -19,8 +19,8 @@ fn without_a_bpf_file_system_one_is_mounted() {
     let site = Site::new(SSH_DOOR);
     let _service = Service::start(&site.lab, SSH);
     let mut controller = attach_after(&site, "umount --all-targets --recursive /sys/fs/bpf");
-    controller.expect_line("mounted a BPF file system at /sys/fs/bpf", LIMIT).unwrap();
-    controller.expect_line("watching;", LIMIT).unwrap();
+    controller.expect_line("mounted a BPF file system at /sys/fs/bpf", limit()).unwrap();
+    controller.expect_line("watching;", limit()).unwrap();
     assert!(connect(&site.lab, Machine::Client, Machine::Server.v4(), SSH).is_silence());
     assert!(!site.pins().exists(), "it is a file system of its own");
 }
@@ -41,12 +41,12 @@ fn without_the_kernels_btf_doors_open_all_the_same() {
         text(&nothing)
     );
     let mut controller = attach_after(&site, &hide);
-    controller.expect_line("watching;", LIMIT).unwrap();
+    controller.expect_line("watching;", limit()).unwrap();
     for server in [Machine::Server.v4(), Machine::Server.v6()] {
         assert!(connect(lab, Machine::Client, server, SSH).is_silence());
         stock_knock(lab, Machine::Client, &["-d", "5"], server, SSH_SEQUENCE);
         assert!(connect(lab, Machine::Client, server, SSH).is_accepted());
-        controller.expect_line("OPEN SESAME", LIMIT).unwrap();
+        controller.expect_line("OPEN SESAME", limit()).unwrap();
         assert!(connect(lab, Machine::Stranger, server, SSH).is_silence());
     }
 }

@@ -127,17 +127,17 @@ fn small_tables_do_not_fill_up_while_it_is_dead() {
     let mut long = connect(lab, Machine::Client, server, SSH).stream();
     for number in 0..10 * flows {
         let mut stream = connect(lab, Machine::Client, server, SSH).stream();
-        assert!(carries_data(&mut stream, LIMIT), "connection {number}");
+        assert!(carries_data(&mut stream, limit()), "connection {number}");
     }
-    assert!(carries_data(&mut long, LIMIT), "the first of all lives on");
+    assert!(carries_data(&mut long, limit()), "the first of all lives on");
     for server in [Machine::Server.v4(), Machine::Server.v6()] {
         stock_knock(lab, Machine::Stranger, &["-d", "5"], server, SSH_SEQUENCE);
         let mut stream = connect(lab, Machine::Stranger, server, SSH).stream();
-        assert!(carries_data(&mut stream, LIMIT));
+        assert!(carries_data(&mut stream, limit()));
     }
     assert_eq!(service.accepted(), 10 * flows + 3);
     let mut new = connect(lab, Machine::Client, server, SSH).stream();
-    assert!(carries_data(&mut new, LIMIT));
+    assert!(carries_data(&mut new, limit()));
 }
 
 #[test]

@@ -163,8 +163,8 @@ fn none_stops_an_honest_knock(mode: Mode) {
         for server in SERVERS {
             assert!(connect(lab, Machine::Client, server(), SSH).is_silence());
             stock_knock(lab, Machine::Client, &["-d", "200"], server(), SSH_SEQUENCE);
-            let mut stream = connect_within(lab, Machine::Client, server(), SSH, LIMIT).stream();
-            assert!(carries_data(&mut stream, LIMIT));
+            let mut stream = connect_within(lab, Machine::Client, server(), SSH, limit()).stream();
+            assert!(carries_data(&mut stream, limit()));
         }
         drop(meanwhile);
         assert!(flood.join().unwrap() > 1, "the flood went on meanwhile");

@@ -107,7 +107,7 @@ fn serve_a_user(site: &Site, server: IpAddr) {
     assert!(connect(lab, Machine::Client, server, SSH).is_silence());
     assert!(connect(lab, Machine::Stranger, server, SSH).is_silence());
     let client = Machine::Client.of_family(server);
-    assert!(carries_data(&mut connect(lab, Machine::Server, client, 443).stream(), LIMIT));
-    assert!(carries_data(&mut connect(lab, Machine::Server, server, SSH).stream(), LIMIT), "over loopback");
-    assert!(carries_data(&mut session, LIMIT));
+    assert!(carries_data(&mut connect(lab, Machine::Server, client, 443).stream(), limit()));
+    assert!(carries_data(&mut connect(lab, Machine::Server, server, SSH).stream(), limit()), "over loopback");
+    assert!(carries_data(&mut session, limit()));
 }

@@ -61,7 +61,7 @@ impl Prober {
         self.socket.send(&self.ping(from, b"the end")).unwrap();
         let mut answer = Answer::Nothing;
         loop {
-            let frame = self.socket.receive(LIMIT, |frame| self.is_to(from, frame)).unwrap().unwrap();
+            let frame = self.socket.receive(limit(), |frame| self.is_to(from, frame)).unwrap().unwrap();
             if frame.ends_with(b"the end") {
                 return answer;
             }

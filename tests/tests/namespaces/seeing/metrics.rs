@@ -26,7 +26,7 @@ fn site(config: &str) -> Site {
 fn request(site: &Site, at: &str, head: &str) -> Option<String> {
     let at: SocketAddr = at.parse().unwrap();
     let mut stream = site.lab.enter(Machine::Server, || TcpStream::connect(at)).unwrap().ok()?;
-    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    stream.set_read_timeout(Some(limit())).unwrap();
     stream.write_all(head.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();

@@ -24,14 +24,14 @@ fn a_capture_of_tcpdump_has_the_verdicts_of_the_kernel() {
     let filter = ["tcp", "and", "host", &server.to_string()].map(str::to_owned);
     let words = [&words[..], &filter.each_ref().map(String::as_str)].concat();
     let mut tcpdump = lab.spawn_in(Machine::Client, &words).unwrap();
-    tcpdump.expect_line("listening on", LIMIT).unwrap();
+    tcpdump.expect_line("listening on", limit()).unwrap();
     let before = site.status();
 
     assert!(connect(lab, Machine::Client, server, SSH).is_silence());
     stock_knock(lab, Machine::Client, &["-d", "5"], server, &["7000", "8000", "5"]);
     stock_knock(lab, Machine::Client, &["-d", "5"], server, SSH_SEQUENCE);
     let mut stream = connect(lab, Machine::Client, server, SSH).stream();
-    assert!(carries_data(&mut stream, LIMIT));
+    assert!(carries_data(&mut stream, limit()));
     let after = site.status();
     let moved = |reason: &str| {
         let count = |status: &Value| status["counters"]["by_reason"][reason].as_u64().unwrap();
@@ -40,7 +40,7 @@ fn a_capture_of_tcpdump_has_the_verdicts_of_the_kernel() {
     let counted = ["no_grant", "knock", "unlisted", "granted", "flow"].map(|reason| (reason, moved(reason)));
     // The answer that carried the data was captured, and so was all before it.
     tcpdump.signal(Signal::SIGINT).unwrap();
-    tcpdump.wait(LIMIT).unwrap();
+    tcpdump.wait(limit()).unwrap();
 
     let (config, capture, client) =
         (site.config(), text(&capture).to_owned(), Machine::Client.v4().to_string());

@@ -62,14 +62,14 @@ impl Conversations {
 impl Conversation {
     fn begin(socket: &RawSocket, listener: &TcpListener, from: IpAddr, port: u16) -> Self {
         socket.send(&syn(from, port).build()).unwrap();
-        let answer = socket.receive(LIMIT, |frame| answered(frame, port).is_some()).unwrap().unwrap();
+        let answer = socket.receive(limit(), |frame| answered(frame, port).is_some()).unwrap().unwrap();
         let acknowledgement = answered(&answer, port).unwrap().wrapping_add(1);
         let sequence = FIRST + 1;
         let agreed = syn(from, port).flags(ACK).sequence(sequence).acknowledgement(acknowledgement);
         socket.send(&agreed.build()).unwrap();
         let (near, with) = listener.accept().unwrap();
         assert_eq!((with.ip().to_canonical(), with.port()), (from, port));
-        near.set_read_timeout(Some(LIMIT)).unwrap();
+        near.set_read_timeout(Some(limit())).unwrap();
         Self { near, from, port, acknowledgement, sequence }
     }
 

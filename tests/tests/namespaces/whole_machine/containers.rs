@@ -52,7 +52,7 @@ fn a_published_port_opens_by_a_knock(mode: Mode) {
             assert!(connect(lab, machine, server, PUBLISHED).is_silence());
         }
         stock_knock(lab, Machine::Client, &["-d", "5"], server, SSH_SEQUENCE);
-        assert!(carries_data(&mut connect(lab, Machine::Client, server, PUBLISHED).stream(), LIMIT));
+        assert!(carries_data(&mut connect(lab, Machine::Client, server, PUBLISHED).stream(), limit()));
         assert!(connect(lab, Machine::Stranger, server, PUBLISHED).is_silence());
     }
     assert_eq!(service.accepted(), accepted + FAMILIES.len());
@@ -68,10 +68,10 @@ fn a_container_reaches_others(mode: Mode) {
     for address in FAMILIES {
         let client = address(Machine::Client);
         echo_datagrams(lab, Machine::Client, client, 53);
-        assert!(carries_data(&mut connect_of(&behind, client, 443, LIMIT).stream(), LIMIT));
+        assert!(carries_data(&mut connect_of(&behind, client, 443, limit()).stream(), limit()));
         let any = if client.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
         let socket = behind.enter(|| UdpSocket::bind(any)).unwrap().unwrap();
-        socket.set_read_timeout(Some(LIMIT)).unwrap();
+        socket.set_read_timeout(Some(limit())).unwrap();
         socket.send_to(b"ping", (client, 53)).unwrap();
         assert_eq!(socket.recv(&mut [0; 16]).unwrap(), 4);
     }

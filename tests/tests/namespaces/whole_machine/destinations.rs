@@ -32,11 +32,11 @@ fn listed_addresses_are_filtered(mode: Mode) {
             for port in [SSH, 8080] {
                 assert!(connect(lab, Machine::Stranger, server, port).is_silence());
                 let not_ours = site.counted("not_ours");
-                assert!(carries_data(&mut connect(lab, Machine::Stranger, other, port).stream(), LIMIT));
+                assert!(carries_data(&mut connect(lab, Machine::Stranger, other, port).stream(), limit()));
                 assert!(site.counted("not_ours") > not_ours);
             }
             let begun = connect(lab, Machine::Server, address(Machine::Client), 443);
-            assert!(carries_data(&mut begun.stream(), LIMIT));
+            assert!(carries_data(&mut begun.stream(), limit()));
         }
     }
 }

@@ -29,13 +29,16 @@ fn neighbours_are_found_again(mode: Mode) {
             }
         };
         forget(Machine::Server);
-        assert!(carries_data(&mut connect_within(lab, Machine::Server, client, 8080, LIMIT).stream(), LIMIT));
+        assert!(carries_data(
+            &mut connect_within(lab, Machine::Server, client, 8080, limit()).stream(),
+            limit()
+        ));
         stock_knock(lab, Machine::Client, &["-d", "5"], server, SSH_SEQUENCE);
         for machine in [Machine::Client, Machine::Server] {
             forget(machine);
             assert!(carries_data(
-                &mut connect_within(lab, Machine::Client, server, SSH, LIMIT).stream(),
-                LIMIT
+                &mut connect_within(lab, Machine::Client, server, SSH, limit()).stream(),
+                limit()
             ));
         }
     }

@@ -23,7 +23,7 @@ fn connections_datagrams_and_pings(mode: Mode) {
         let (client, server) = (address(Machine::Client), address(Machine::Server));
         echo_datagrams(lab, Machine::Client, client, PORT);
         let mut stream = connect(lab, Machine::Server, client, PORT).stream();
-        assert!(carries_data(&mut stream, LIMIT));
+        assert!(carries_data(&mut stream, limit()));
         let socket = udp_socket(lab, Machine::Server, server, 0);
         socket.connect((client, PORT)).unwrap();
         assert!(answers(&socket));
@@ -192,7 +192,7 @@ fn ten_times_as_many_as_there_is_room_for_while_no_controller_runs() {
         // In one thread of the server's: to enter it anew each time takes longer than to connect.
         lab.enter(Machine::Server, || {
             for number in 0..10 * room {
-                let mut stream = TcpStream::connect_timeout(&to, LIMIT)
+                let mut stream = TcpStream::connect_timeout(&to, limit())
                     .unwrap_or_else(|error| panic!("connection {number}: {error}"));
                 let mut answer = [0; 4];
                 stream.write_all(b"ping").unwrap();
@@ -201,7 +201,7 @@ fn ten_times_as_many_as_there_is_room_for_while_no_controller_runs() {
                 stream.shutdown(Shutdown::Write).unwrap();
                 assert_eq!(stream.read(&mut answer).unwrap(), 0);
                 let socket = UdpSocket::bind((address(Machine::Server), 0)).unwrap();
-                socket.set_read_timeout(Some(LIMIT)).unwrap();
+                socket.set_read_timeout(Some(limit())).unwrap();
                 socket.connect(to).unwrap();
                 assert!(answers(&socket), "datagram {number}");
             }

@@ -27,7 +27,7 @@ fn of_packets_that_are_too_big(mode: Mode) {
         let mut writer = stream.try_clone().unwrap();
         let sent: Vec<u8> = (0..1_000_000u32).map(|number| number as u8).collect();
         let mut received = vec![0; sent.len()];
-        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        stream.set_read_timeout(Some(limit())).unwrap();
         thread::scope(|scope| {
             scope.spawn(|| writer.write_all(&sent).unwrap());
             stream.read_exact(&mut received).unwrap();

@@ -60,7 +60,7 @@ fn an_audit_tells_what_would_be_dropped(mode: Mode) {
     for address in FAMILIES {
         let server = address(Machine::Server);
         for port in [80, 8080, SSH] {
-            assert!(carries_data(&mut connect(lab, Machine::Stranger, server, port).stream(), LIMIT));
+            assert!(carries_data(&mut connect(lab, Machine::Stranger, server, port).stream(), limit()));
         }
         let socket = udp_socket(lab, Machine::Stranger, address(Machine::Stranger), 0);
         // The answer to the first must not pass the second for part of a flow.

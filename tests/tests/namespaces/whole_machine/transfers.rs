@@ -57,7 +57,7 @@ fn none_is_lost(mode: Mode) {
     for (_, mut stream) in streams.iter().enumerate().filter(|(number, _)| is_idle(*number)) {
         stream.write_all(b"ping").unwrap();
         let mut answer = [0; 4];
-        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        stream.set_read_timeout(Some(limit())).unwrap();
         stream.read_exact(&mut answer).unwrap();
     }
     for address in FAMILIES {
@@ -69,7 +69,7 @@ fn none_is_lost(mode: Mode) {
 fn pump(stream: &mut &TcpStream, stop: &AtomicBool, echoed: &AtomicU64) {
     let sent = [7; 32_768];
     let mut received = [0; 32_768];
-    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    stream.set_read_timeout(Some(limit())).unwrap();
     while !stop.load(Ordering::SeqCst) {
         stream.write_all(&sent).unwrap();
         stream.read_exact(&mut received).unwrap();
