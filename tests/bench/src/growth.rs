@@ -71,7 +71,7 @@ pub fn measure(effort: Effort) -> Result<Section> {
     });
     section.note("Run over the packet in the kernel, policy drop, default limits; amounts take turns.");
     section.note(
-        "The last column is the greatest ratio of the row's figures to those of the first row of its kind.",
+        "The last column is the greatest ratio of the row's figures to those of the first row of its kind: of each the median over the rounds, in which all amounts take turns.",
     );
     Ok(section)
 }
@@ -97,7 +97,7 @@ impl Bench {
     /// The figures for each amount.
     fn rows(&mut self, growing: Growing, amounts: &[u32]) -> Vec<Vec<Cell>> {
         let mut costs: Vec<[Vec<f64>; 4]> = amounts.iter().map(|_| Default::default()).collect();
-        for _ in 0..self.effort.choose(3, 7) {
+        for _ in 0..self.effort.choose(3, 21) {
             for (&amount, costs) in amounts.iter().zip(&mut costs) {
                 if let Err(error) = self.add(growing, amount, costs) {
                     let why = format!("{}: {error:#}", growing.name(amount));
@@ -110,7 +110,7 @@ impl Bench {
 
     fn add(&mut self, growing: Growing, amount: u32, costs: &mut [Vec<f64>; 4]) -> Result<()> {
         self.prepare(growing, amount)?;
-        let runs = self.effort.choose(100_000, 500_000);
+        let runs = self.effort.choose(100_000, 200_000);
         let stranger = syn(STRANGER, SSH).build();
         let knock = syn(STRANGER, SEQUENCE[0]).build();
         let data = syn(CLIENT, SSH).flags(ACK).build();

@@ -36,9 +36,9 @@ pub fn measure(bench: &mut Bench<'_>, filters: &mut [Filter], section: &mut Sect
 /// Empty, ours, ours with many doors, xdp-filter, ratio.
 fn cells(bench: &mut Bench<'_>, filters: &mut [Filter], packet: &Packet) -> Result<Vec<Cell>> {
     let frame = packet.frame.build();
-    let runs = bench.effort.choose(200_000, 1_000_000);
+    let runs = bench.effort.choose(100_000, 300_000);
     let mut costs: [Vec<f64>; 4] = Default::default();
-    for _ in 0..bench.effort.choose(3, 9) {
+    for _ in 0..bench.effort.choose(5, 31) {
         costs[0].push(bench.floor.cost(&frame, runs)?);
         for (filter, costs) in filters.iter_mut().zip(&mut costs[1..3]) {
             costs.push(filter.cost(&frame, runs, packet.reason)?);

@@ -111,6 +111,11 @@ impl Cell {
 
     /// Divided by another, where both have a figure.
     pub fn over(&self, other: &Self) -> Self {
+        if let (Self::Sample(this), Self::Sample(other)) = (self, other)
+            && let Some(ratio) = this.over(other)
+        {
+            return Self::Ratio(ratio);
+        }
         match (self.value(), other.value()) {
             (Some(this), Some(other)) if other != 0.0 => Self::Ratio(this / other),
             _ => Self::Nothing,

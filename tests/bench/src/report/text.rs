@@ -128,7 +128,7 @@ mod tests {
         ] {
             assert_eq!(short(number), text);
         }
-        let sample = Sample { median: 131.2, spread: 2.51, repeats: 7 };
+        let sample = Sample::of(&[128.69, 131.2, 133.71]).unwrap();
         assert_eq!(Cell::Sample(sample).to_string(), "131 ± 2.51");
         assert_eq!(Cell::Share(9, 10).to_string(), "9 of 10");
     }
