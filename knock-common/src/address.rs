@@ -18,25 +18,20 @@ impl Address {
 
     #[inline(always)]
     pub const fn from_v4(octets: [u8; 4]) -> Self {
-        let [a, b, c, d] = octets;
-        Self::from_v4_words([u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])])
+        Self::from_v4_word(u32::from_be_bytes(octets))
     }
 
-    /// From the 16-bit words of a header.
+    /// From the 32-bit word of a header.
     #[inline(always)]
-    pub const fn from_v4_words(words: [u16; 2]) -> Self {
-        let [a, b] = words;
-        Self { high: 0, low: MAPPED | (a as u64) << 16 | b as u64 }
+    pub const fn from_v4_word(word: u32) -> Self {
+        Self { high: 0, low: MAPPED | word as u64 }
     }
 
-    /// From the 16-bit words of a header.
+    /// From the 32-bit words of a header.
     #[inline(always)]
-    pub const fn from_v6_words(words: [u16; 8]) -> Self {
-        let [a, b, c, d, e, f, g, h] = words;
-        Self {
-            high: (a as u64) << 48 | (b as u64) << 32 | (c as u64) << 16 | d as u64,
-            low: (e as u64) << 48 | (f as u64) << 32 | (g as u64) << 16 | h as u64,
-        }
+    pub const fn from_v6_words(words: [u32; 4]) -> Self {
+        let [a, b, c, d] = words;
+        Self { high: (a as u64) << 32 | b as u64, low: (c as u64) << 32 | d as u64 }
     }
 
     /// In network order.
@@ -88,7 +83,8 @@ impl From<Ipv4Addr> for Address {
 
 impl From<Ipv6Addr> for Address {
     fn from(address: Ipv6Addr) -> Self {
-        Self::from_v6_words(address.segments())
+        let bits = address.to_bits();
+        Self { high: (bits >> 64) as u64, low: bits as u64 }
     }
 }
 

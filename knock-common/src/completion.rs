@@ -1,11 +1,11 @@
 //! What follows from a complete sequence: grants given, grants taken, and the news of it.
 
 use crate::address::Address;
-use crate::attempt::SourceIdentity;
 use crate::connection::ConnectionsKey;
 use crate::event::{Event, EventKind, Refusal};
 use crate::grant::{Change, GRANTS_PER_SOURCE, Granted, GrantedBy};
 use crate::rules::{Door, DoorId, DoorKey, Relation, RelationKey, SequenceId};
+use crate::source::SourceIdentity;
 use crate::tables::{TableFull, Tables};
 use crate::time::Deadline;
 

@@ -4,7 +4,6 @@ use core::num::NonZero;
 
 use crate::access::{is_known, is_trusted, passes_as_granted};
 use crate::address::Address;
-use crate::attempt::SourceIdentity;
 use crate::evenness;
 use crate::flow::{FiveTuple, FlowKind};
 use crate::matcher;
@@ -13,6 +12,7 @@ use crate::port::Protocol;
 use crate::reason::{Reason, Verdict};
 use crate::rules::{DoorId, PortEntry, RuleOption};
 use crate::scanner;
+use crate::source::SourceIdentity;
 use crate::tables::Tables;
 use crate::tracking::{arriving, could_be_of_flow, note_for, passes_as_flow};
 
@@ -125,13 +125,12 @@ fn judge_segment<T: Tables>(
     let entry = PortEntry::from_bits(tables.unfollowed(entry.bits() as u64) as u32);
     let is_closed = entry.is(PortEntry::CLOSED);
     let concerns_attempts = matcher::concerns_attempts(tables, segment, entry, &hit);
+    // So would why it does, and how far the source has come.
     let concerns_attempts = tables.unfollowed(concerns_attempts.into()) != 0;
     if concerns_attempts || is_closed {
         let source = SourceIdentity::of(tables.hash_key(), &packet.source);
-        let door = match concerns_attempts {
-            true => matcher::observe(tables, packet, entry, &hit, source),
-            false => None,
-        };
+        let door =
+            if concerns_attempts { matcher::observe(tables, packet, entry, &hit, source) } else { None };
         *completed = NonZero::new(tables.unfollowed(door.map_or(0, NonZero::get) as u64) as DoorId);
         if is_closed && is_trusted(tables, &packet.source, entry) {
             return Reason::Trusted;

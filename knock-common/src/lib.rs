@@ -32,6 +32,7 @@ pub mod reason;
 pub mod rules;
 pub mod scanner;
 pub mod search;
+pub mod source;
 pub mod tables;
 pub mod time;
 mod tracking;

@@ -3,7 +3,7 @@
 use core::num::NonZero;
 
 use crate::access::is_open_to_source;
-use crate::attempt::{Attempt, BrokenBy, Fingerprint, SourceIdentity, Way, is_within};
+use crate::attempt::{Attempt, AttemptSet, BrokenBy, Fingerprint, Way, is_within};
 use crate::event::{Event, EventKind};
 use crate::packet::{Packet, Segment};
 use crate::port::Protocol;
@@ -11,6 +11,7 @@ use crate::rules::{
     DoorId, Edge, EdgeKey, Hit, HitKey, OTHER_HOP_LIMIT, OccurrenceKey, PortEntry, ROOT, RuleOption, State,
     StateKey, steps_taken,
 };
+use crate::source::SourceIdentity;
 use crate::tables::{Tables, TakenKey};
 use crate::time::Boottime;
 use crate::tracking::{arriving, could_be_of_flow, is_noted};
@@ -80,12 +81,27 @@ pub fn observe<T: Tables>(
     hit: &Option<Hit>,
     source: SourceIdentity,
 ) -> Option<NonZero<DoorId>> {
-    let (way, attempt) = tables.attempt_set(source.set(tables.attempt_sets()))?.find(source, tables.search());
+    let (way, attempt) = find(tables, source)?;
     let begins = matches!(hit, Some(hit) if hit.first.next != ROOT);
     if !attempt.exists() && !begins {
         return None;
     }
     take_step(tables, packet, entry, hit, &Standing { source, way, attempt })
+}
+
+/// The source's attempt, expired or not, or one that does not exist.
+#[inline(always)]
+pub fn attempt_of<T: Tables>(tables: &T, source: SourceIdentity) -> Attempt {
+    find(tables, source).map_or(Attempt::NONE, |(_, attempt)| attempt)
+}
+
+#[inline(always)]
+fn find<T: Tables>(tables: &T, source: SourceIdentity) -> Option<(Way, Attempt)> {
+    let set = source.set(tables.attempt_sets());
+    if !tables.attempt_tags(set)?.may_hold(source) {
+        return Some(AttemptSet::<T::Word>::NOWHERE);
+    }
+    Some(tables.attempt_set(set)?.find(source, tables.search()))
 }
 
 /// Where a source stands.
@@ -107,6 +123,7 @@ fn take_step<T: Tables>(
 ) -> Option<NonZero<DoorId>> {
     let segment = packet.segment();
     let &Standing { source, way, attempt } = standing;
+    // Not taken along: the verifier has less to do with a set that is looked up anew.
     let set = tables.attempt_set(source.set(tables.attempt_sets()))?;
     let now = tables.now();
     let fingerprint = Fingerprint::of(
@@ -143,6 +160,7 @@ fn take_step<T: Tables>(
         let edge = (*hit)?.first;
         let way = match attempt.state {
             ROOT => set.place(now, tables.rules().longest_timeout, tables.search()),
+            // The note of how its last attempt ended.
             _ => way,
         };
         (way, edge, first(edge))
@@ -151,6 +169,7 @@ fn take_step<T: Tables>(
         tables.remember_taken(&knock.taken_key(&attempt));
     }
     set.store(way, source, &attempt);
+    tables.attempt_tags(source.set(tables.attempt_sets()))?.note(way, source);
     if tables.rules().has(RuleOption::Stages) {
         report_stage(tables, packet, &edge, now);
     }

@@ -4,7 +4,7 @@
 use core::ops::Deref;
 
 use crate::address::Address;
-use crate::attempt::{AttemptSet, SourceIdentity};
+use crate::attempt::{AttemptSet, AttemptTags};
 use crate::connection::{Connections, ConnectionsKey};
 use crate::event::Event;
 use crate::flow::FlowSet;
@@ -17,6 +17,7 @@ use crate::rules::{
 };
 use crate::scanner::{Scan, ScannedKey};
 use crate::search::Search;
+use crate::source::SourceIdentity;
 use crate::time::Boottime;
 use crate::word::Word;
 
@@ -78,6 +79,8 @@ pub trait Tables {
     /// Number of sets, a power of two.
     fn attempt_sets(&self) -> u32;
     fn attempt_set(&self, set: u32) -> Option<&AttemptSet<Self::Word>>;
+    /// Of the same set.
+    fn attempt_tags(&self, set: u32) -> Option<&AttemptTags<Self::Word>>;
     fn was_taken(&self, key: &TakenKey) -> bool;
     fn remember_taken(&self, key: &TakenKey);
 

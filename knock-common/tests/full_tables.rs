@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicU64;
 
 use knock_common::address::Address;
-use knock_common::attempt::{ATTEMPT_WAYS, Attempt, AttemptSet, Fingerprint, SourceIdentity};
+use knock_common::attempt::{ATTEMPT_WAYS, Attempt, AttemptSet, BrokenBy, Fingerprint};
 use knock_common::connection::Connections;
 use knock_common::flow::{
     Eviction, FLOW_WAYS, FiveTuple, FlowIdentity, FlowKind, FlowLives, FlowSet, HALF_OPEN_LIFE, NewFlow,
@@ -13,6 +13,7 @@ use knock_common::hash::HashKey;
 use knock_common::port::Protocol;
 use knock_common::rules::STATE_STEP_SHIFT;
 use knock_common::search::Search;
+use knock_common::source::SourceIdentity;
 use knock_common::time::Boottime;
 
 const KEY: HashKey = HashKey([
@@ -54,6 +55,27 @@ fn has(set: &AttemptSet<AtomicU64>, who: SourceIdentity) -> bool {
 }
 
 #[test]
+fn the_note_of_a_broken_attempt_is_none_and_gives_way_first() {
+    let set = AttemptSet::default();
+    let now = Boottime::from_milliseconds(1_000);
+    for number in 0..ATTEMPT_WAYS as u32 {
+        add(&set, source(number), &attempt(1, 100), 1_000);
+    }
+    let (way, _) = set.find(source(5), &search());
+    let by = BrokenBy { steps: 2, protocol: Protocol::Udp, port: 65_535, time: (1 << 38) - 1 };
+    set.break_off(way, source(5), &by);
+    let (_, kept) = set.find(source(5), &search());
+    assert!(!kept.exists() && kept.broken_by() == Some(by), "{kept:?}");
+    assert_eq!(set.live(now, TIMEOUT).count(), ATTEMPT_WAYS - 1);
+
+    let newcomer = source(1_000);
+    add(&set, newcomer, &attempt(1, 1_000), 1_000);
+    assert_eq!(set.find(newcomer, &search()).0, way);
+    assert!((0..ATTEMPT_WAYS as u32).all(|number| has(&set, source(number)) == (number != 5)));
+    assert_eq!(set.find(newcomer, &search()).1.broken_by(), None);
+}
+
+#[test]
 fn an_attempt_comes_back_as_it_was_stored() {
     let set = AttemptSet::default();
     for started in [1, (1 << 22) - 1, 1 << 22, (1 << 38) - 1] {
@@ -88,6 +110,59 @@ fn expired_attempts_go_first_then_those_that_have_come_least_far_then_the_oldest
         add(&set, source(flood), &attempt(1, now), now);
     }
     assert!(has(&set, source(2)), "a flood of first knocks pushes out an attempt that has come further");
+}
+
+/// Sources that arrive at a set, evenly, and how far an attacker knows the sequence who sends in their names.
+struct Flood {
+    /// Milliseconds between two of them.
+    every: u64,
+    steps: u32,
+}
+
+impl Flood {
+    /// Milliseconds.
+    const LONG: u64 = 20_000;
+
+    fn comes(&self, set: &AttemptSet<AtomicU64>, now: u64) {
+        if !now.is_multiple_of(self.every) {
+            return;
+        }
+        let forged = source(1_000_000 + now as u32);
+        for steps in 1..=self.steps {
+            let (way, known) = set.find(forged, &search());
+            if known.exists() {
+                set.store(way, forged, &attempt(steps, now));
+            } else {
+                add(set, forged, &attempt(steps, now), now);
+            }
+        }
+    }
+
+    /// Whether an honest knock, `apart` milliseconds after the one before, finds its attempt each time.
+    fn lets_through(&self, steps: u32, apart: u64) -> bool {
+        let set = AttemptSet::default();
+        (1..Self::LONG).for_each(|now| self.comes(&set, now));
+        let began = Self::LONG;
+        add(&set, source(1), &attempt(1, began), began);
+        (2..=steps).all(|step| {
+            let knocks = began + apart * u64::from(step - 1);
+            (knocks - apart + 1..knocks).for_each(|now| self.comes(&set, now));
+            let (way, found) = set.find(source(1), &search());
+            set.store(way, source(1), &attempt(step, began));
+            found.exists()
+        })
+    }
+}
+
+#[test]
+fn who_knows_how_a_sequence_begins_does_not_crowd_out_those_behind() {
+    // 2 million entries and a million packets a second: each set gets a new source every 131 ms, by the steps it takes.
+    for steps in 1..=4 {
+        let flood = Flood { every: 131 * u64::from(steps), steps };
+        for apart in [20, 500] {
+            assert!(flood.lets_through(6, apart), "{steps} steps known, knocks {apart} ms apart");
+        }
+    }
 }
 
 fn tuple(remote: u32, remote_port: u16) -> FlowIdentity {

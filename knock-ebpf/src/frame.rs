@@ -8,6 +8,7 @@ use knock_common::frame::Frame;
 
 use crate::maps::Scratch;
 use crate::verifier::masked;
+use crate::word::words_at;
 
 /// Headers are looked for below this offset: two VLAN tags, and IPv6 with its extension headers, fit. The bound is what lets
 /// the verifier follow the pointer arithmetic.
@@ -32,6 +33,18 @@ impl<'a> PacketFrame<'a, XdpContext> for LinearFrame<'a> {
     }
 }
 
+impl LinearFrame<'_> {
+    /// Of so many bytes within the packet, as is checked here and proved by the verifier again. `None`: it does not have them.
+    #[inline(always)]
+    fn address_of(&self, offset: usize, bytes: usize) -> Option<usize> {
+        if offset > OFFSET_MAX {
+            return None;
+        }
+        let at = self.start + masked::<OFFSET_MAX>(offset);
+        if at + bytes > self.end { None } else { Some(at) }
+    }
+}
+
 impl Frame for LinearFrame<'_> {
     #[inline(always)]
     fn length(&self) -> usize {
@@ -39,18 +52,17 @@ impl Frame for LinearFrame<'_> {
     }
 
     #[inline(always)]
-    fn words<const N: usize>(&self, offset: usize) -> Option<[u16; N]> {
-        if offset > OFFSET_MAX {
-            return None;
-        }
-        let at = self.start + masked::<OFFSET_MAX>(offset);
-        if at + 2 * N > self.end {
-            return None;
-        }
-        // SAFETY: `at..at + 2 * N` lies within the packet, as was just checked (and as the verifier proves again). Packet data
-        // begins at an even address and headers lie at even offsets, so 16-bit alignment holds.
-        let words = unsafe { (at as *const [u16; N]).read() };
-        Some(words.map(u16::from_be))
+    fn half_word(&self, offset: usize) -> Option<u16> {
+        let at = self.address_of(offset, size_of::<u16>())?;
+        // SAFETY: the address is that of two bytes of the packet. Packet data begins at an even address, and the offset is even.
+        Some(u16::from_be(unsafe { (at as *const u16).read() }))
+    }
+
+    #[inline(always)]
+    fn words<const N: usize>(&self, offset: usize) -> Option<[u32; N]> {
+        let at = self.address_of(offset, size_of::<[u32; N]>())?;
+        // SAFETY: the address is that of so many words of the packet.
+        Some(unsafe { words_at(at) }.map(u32::from_be))
     }
 
     #[inline(always)]
@@ -64,7 +76,7 @@ pub trait Buffers {
     /// Bytes of the whole frame.
     fn length(&self) -> usize;
     /// `false`: the frame is not as long.
-    fn copy<const N: usize>(&self, offset: u32, words: &mut [u16; N]) -> bool;
+    fn copy(&self, offset: u32, bytes: &mut [u8]) -> bool;
 }
 
 /// A frame whose tail may lie in further buffers.
@@ -96,9 +108,9 @@ impl Buffers for *mut xdp_md {
     }
 
     #[inline(always)]
-    fn copy<const N: usize>(&self, offset: u32, words: &mut [u16; N]) -> bool {
-        // SAFETY: the helper checks the range against the whole frame and writes exactly `2 * N` bytes to `words`.
-        unsafe { bpf_xdp_load_bytes(*self, offset, words.as_mut_ptr().cast(), 2 * N as u32) == 0 }
+    fn copy(&self, offset: u32, bytes: &mut [u8]) -> bool {
+        // SAFETY: the helper checks the range against the whole frame and writes exactly that many bytes.
+        unsafe { bpf_xdp_load_bytes(*self, offset, bytes.as_mut_ptr().cast(), bytes.len() as u32) == 0 }
     }
 }
 
@@ -110,9 +122,11 @@ impl Buffers for *mut __sk_buff {
     }
 
     #[inline(always)]
-    fn copy<const N: usize>(&self, offset: u32, words: &mut [u16; N]) -> bool {
-        // SAFETY: the helper checks the range against the whole frame and writes exactly `2 * N` bytes to `words`.
-        unsafe { bpf_skb_load_bytes((*self).cast(), offset, words.as_mut_ptr().cast(), 2 * N as u32) == 0 }
+    fn copy(&self, offset: u32, bytes: &mut [u8]) -> bool {
+        // SAFETY: the helper checks the range against the whole frame and writes exactly that many bytes.
+        unsafe {
+            bpf_skb_load_bytes((*self).cast(), offset, bytes.as_mut_ptr().cast(), bytes.len() as u32) == 0
+        }
     }
 }
 
@@ -128,15 +142,28 @@ impl<B: Buffers> Frame for MultiBufferFrame<'_, B> {
     }
 
     #[inline(always)]
-    fn words<const N: usize>(&self, offset: usize) -> Option<[u16; N]> {
+    fn half_word(&self, offset: usize) -> Option<u16> {
+        if let Some(half_word) = self.head.half_word(offset) {
+            return Some(half_word);
+        }
+        if offset > OFFSET_MAX {
+            return None;
+        }
+        let mut bytes = [0; 2];
+        if self.buffers.copy(offset as u32, &mut bytes) { Some(u16::from_be_bytes(bytes)) } else { None }
+    }
+
+    #[inline(always)]
+    fn words<const N: usize>(&self, offset: usize) -> Option<[u32; N]> {
         if let Some(words) = self.head.words(offset) {
             return Some(words);
         }
         if offset > OFFSET_MAX {
             return None;
         }
-        let mut words = [0; N];
-        if self.buffers.copy(offset as u32, &mut words) { Some(words.map(u16::from_be)) } else { None }
+        let mut words = [[0; 4]; N];
+        let copied = self.buffers.copy(offset as u32, words.as_flattened_mut());
+        if copied { Some(words.map(u32::from_be_bytes)) } else { None }
     }
 
     #[inline(always)]

@@ -20,12 +20,13 @@ use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::bindings::{__sk_buff, xdp_md};
 use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
+use knock_common::address::Address;
 use knock_common::completion::complete;
 use knock_common::evenness::probed_at;
 use knock_common::frame::Frame;
 use knock_common::judge::judge;
 use knock_common::leaving::note_leaving;
-use knock_common::packet::{NoPacket, Packet, parse};
+use knock_common::packet::{self, NoPacket, Packet, Unfit};
 use knock_common::reason::{Reason, Verdict};
 
 use crate::frame::{LinearFrame, MultiBufferFrame, PacketFrame};
@@ -77,7 +78,8 @@ fn filter<F: PacketFrame<'static, XdpContext>>(context: &XdpContext) -> u32 {
     let parsed = match parse_into(&F::of(context, scratch), packet) {
         0 => Ok(&*packet),
         1 => Err(NoPacket::NotIp),
-        _ => Err(NoPacket::Malformed(packet.destination)),
+        2 => Err(NoPacket::Malformed(packet.destination)),
+        _ => Err(NoPacket::Malformed(Address::UNSPECIFIED)),
     };
     let judgement = judge(&tables, parsed);
     account::count(context, &tables, parsed, &judgement);
@@ -107,22 +109,17 @@ fn workspace() -> Option<(&'static Scratch, &'static mut Packet)> {
     Some(unsafe { (&(*workspace).scratch, &mut (*workspace).packet) })
 }
 
-/// Parses the frame into `packet`. 0: done; 1: not IP; 2: malformed, with the destination as far as it is known.
-// Not inlined, and into a map: behind the call the verifier knows nothing of how the packet was parsed, and examines what
-// follows once instead of once per way through the parser.
-#[inline(never)]
-fn parse_into<F: Frame>(frame: &F, packet: &mut Packet) -> u32 {
-    match parse(frame) {
-        Ok(parsed) => {
-            *packet = parsed;
-            0
-        }
-        Err(NoPacket::NotIp) => 1,
-        Err(NoPacket::Malformed(destination)) => {
-            packet.destination = destination;
-            2
-        }
-    }
+/// Parses the frame into `packet`. 0: done; 1: not IP; 2: malformed, with the destination there; 3: without it.
+// Into a map, and the result too: the verifier examines what follows once instead of once per way through the parser.
+#[inline(always)]
+fn parse_into<F: Frame>(frame: &F, packet: &mut Packet) -> u64 {
+    let result = match packet::parse_into(frame, packet) {
+        Ok(()) => 0,
+        Err(Unfit::NotIp) => 1,
+        Err(Unfit::Malformed) => 2,
+        Err(Unfit::CutShort) => 3,
+    };
+    frame.unfollowed(result)
 }
 
 #[panic_handler]

@@ -9,7 +9,7 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::lpm_trie::LpmTrie;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, PerCpuHashMap, PerfEventArray};
 use knock_common::address::Address;
-use knock_common::attempt::{AttemptSet, GRANTED_MARKS};
+use knock_common::attempt::{AttemptSet, AttemptTags};
 use knock_common::connection::{Connections, ConnectionsKey};
 use knock_common::drops::{DROP_ENTRIES, DropRecord};
 use knock_common::event::{Event, RING_EVENTS};
@@ -24,6 +24,7 @@ use knock_common::rules::{
 };
 use knock_common::scanner::{Scan, ScannedKey};
 use knock_common::search::Search;
+use knock_common::source::GRANTED_MARKS;
 use knock_common::tables::TakenKey;
 use knock_common::word::Word;
 
@@ -60,7 +61,7 @@ impl Scratch {
     }
 }
 
-/// Sets in `ATTEMPTS`, a power of two.
+/// Sets in `ATTEMPTS` and `ATTEMPT_TAGS`, a power of two.
 #[unsafe(no_mangle)]
 pub static ATTEMPT_SETS: Global<u32> = Global::new(1);
 /// Sets in `FLOWS` and in `OUTGOING`, a power of two.
@@ -125,6 +126,10 @@ pub static LISTENERS: Array<u64> = Array::with_max_entries(LISTENER_WORDS, BPF_F
 /// Attempts. Written by the program; a full set gives up the least of its entries.
 #[map]
 pub static ATTEMPTS: Array<AttemptSet<MapWord>> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Who may have one of the attempts, by their sets. Written by the program.
+#[map]
+pub static ATTEMPT_TAGS: Array<AttemptTags<MapWord>> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 /// Knocks taken on ports that a sequence has more than once. Written by the program; the least recently used go, and a late
 /// copy of theirs would then count as new.

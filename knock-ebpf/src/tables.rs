@@ -7,7 +7,7 @@ use aya_ebpf::bindings::BPF_NOEXIST;
 use aya_ebpf::helpers::bpf_ktime_get_boot_ns;
 use aya_ebpf::maps::lpm_trie::Key;
 use knock_common::address::Address;
-use knock_common::attempt::{AttemptSet, SourceIdentity};
+use knock_common::attempt::{AttemptSet, AttemptTags};
 use knock_common::connection::{Connections, ConnectionsKey};
 use knock_common::event::Event;
 use knock_common::flow::FlowSet;
@@ -21,6 +21,7 @@ use knock_common::rules::{
 };
 use knock_common::scanner::{Scan, ScannedKey};
 use knock_common::search::Search;
+use knock_common::source::SourceIdentity;
 use knock_common::tables::{TableFull, Tables, TakenKey};
 use knock_common::time::Boottime;
 use knock_common::word::Word;
@@ -193,6 +194,11 @@ impl<C: EbpfContext> Tables for KernelTables<'_, C> {
     #[inline(always)]
     fn attempt_set(&self, set: u32) -> Option<&AttemptSet<MapWord>> {
         maps::ATTEMPTS.get(set)
+    }
+
+    #[inline(always)]
+    fn attempt_tags(&self, set: u32) -> Option<&AttemptTags<MapWord>> {
+        maps::ATTEMPT_TAGS.get(set)
     }
 
     #[inline(always)]

@@ -4,11 +4,13 @@ use crate::model::{Content, FlowState, Outcome, Parsed, Port, Rules, parse};
 use crate::rule_set::{protocol, rule_set};
 use crate::state::{AttemptState, Doors, FlowEnd, State, sorted};
 use knock_common::address::Address;
-use knock_common::attempt::{SourceIdentity, is_within};
+use knock_common::attempt::is_within;
 use knock_common::flow::{FiveTuple, FlowIdentity, FlowKind, Phase};
 use knock_common::grant::{Granted, SourceGrants};
+use knock_common::matcher::attempt_of;
 use knock_common::reason::Verdict;
 use knock_common::rules::StateKey;
+use knock_common::source::SourceIdentity;
 use knock_common::tables::Tables;
 use knock_common::time::Boottime;
 use knock_ctl::rules::{MemoryTables, PreviousStates, compile};
@@ -116,8 +118,7 @@ impl CoreFilter {
     fn attempt(&self, now_ms: u64, source: IpAddr) -> Option<AttemptState> {
         let tables = &self.tables;
         let identity = SourceIdentity::of(tables.hash_key(), &Address::from(source));
-        let (_, attempt) =
-            tables.attempt_set(identity.set(tables.attempt_sets()))?.find(identity, tables.search());
+        let attempt = attempt_of(tables, identity);
         let state = tables.state(&StateKey { slot: tables.slot(), state: attempt.state })?;
         is_within(now_ms, attempt.started, state.timeout).then(|| AttemptState {
             start_ms: attempt.started,

@@ -1,7 +1,7 @@
 //! IPv6 and its extension headers (RFC 8200).
 
 use super::ipv4::length_of_big;
-use super::{Body, Icmp, Kind, Malformed, NoPacket, Parsed, Payload, Segment, icmp, transport};
+use super::{Kind, Packet, Payload, Unfit, icmp, transport};
 use crate::address::Address;
 use crate::frame::Frame;
 
@@ -53,32 +53,23 @@ impl Walk {
 }
 
 #[inline(always)]
-pub(super) fn parse<F: Frame + ?Sized>(frame: &F, offset: usize) -> Parsed {
-    const MALFORMED: NoPacket = NoPacket::Malformed(Address::UNSPECIFIED);
-
-    let header = frame.words(offset).ok_or(MALFORMED)?;
-    let source = Address::from_v6_words(frame.words(offset + 8).ok_or(MALFORMED)?);
-    let destination = Address::from_v6_words(frame.words(offset + 24).ok_or(MALFORMED)?);
+pub(super) fn parse<F: Frame + ?Sized>(frame: &F, offset: usize, packet: &mut Packet) -> Result<(), Unfit> {
+    let [first, second] = frame.words(offset).ok_or(Unfit::CutShort)?;
+    let source = Address::from_v6_words(frame.words(offset + 8).ok_or(Unfit::CutShort)?);
+    packet.source = source;
+    packet.destination = Address::from_v6_words(frame.words(offset + 24).ok_or(Unfit::CutShort)?);
+    let [length @ .., next_header, hop_limit] = second.to_be_bytes();
+    packet.hop_limit = hop_limit;
     // A mapped address belongs to no packet (RFC 4291, 2.5.5.2), and would be taken for the IPv4 source of that name.
-    if source.is_mapped() {
-        return Err(NoPacket::Malformed(destination));
+    if source.is_mapped() || first >> 28 != 6 {
+        return Err(Unfit::Malformed);
     }
-    Body::between(body(frame, offset, header), source, destination)
-}
-
-#[inline(always)]
-fn body<F: Frame + ?Sized>(frame: &F, offset: usize, header: [u16; 4]) -> Result<Body, Malformed> {
-    let [first, _, length, header_and_limit] = header;
-    let [next_header, hop_limit] = header_and_limit.to_be_bytes();
-    if first >> 12 != 6 {
-        return Err(Malformed);
-    }
-    let length = match length as usize {
+    let length = match u16::from_be_bytes(length) as usize {
         0 => length_of_big(frame, offset)? - HEADER,
         length => length,
     };
     if !frame.holds(offset + HEADER + length) {
-        return Err(Malformed);
+        return Err(Unfit::Malformed);
     }
     let mut walk = Walk {
         next_header,
@@ -89,27 +80,20 @@ fn body<F: Frame + ?Sized>(frame: &F, offset: usize, header: [u16; 4]) -> Result
     let mut walked = 0;
     while is_extension(walk.next_header) && !walk.later_fragment {
         if walked == EXTENSION_HEADERS_MAX {
-            return Err(Malformed);
+            return Err(Unfit::Malformed);
         }
         walked += 1;
         step(frame, &mut walk)?;
         walk = Walk::from_bits(frame.unfollowed(walk.to_bits()));
     }
-    let mut segment = Segment::NONE;
-    let mut about = Icmp::Other;
-    let kind = match walk.next_header {
-        _ if walk.later_fragment => Kind::LaterFragment,
-        transport::TCP | transport::UDP => {
-            segment = transport::parse(frame, walk.next_header, walk.payload)?;
-            Kind::Segment
-        }
-        ICMPV6 => {
-            about = icmp(frame, walk.payload, ECHO, QUERIES);
-            Kind::Icmp
-        }
-        _ => Kind::Other,
-    };
-    Ok(Body { segment, kind, protocol: walk.next_header, hop_limit, icmp: about })
+    packet.protocol = walk.next_header;
+    match walk.next_header {
+        _ if walk.later_fragment => packet.carry(Kind::LaterFragment),
+        transport::TCP | transport::UDP => return transport::parse(frame, walk.payload, packet),
+        ICMPV6 => packet.carry_icmp(icmp(frame, walk.payload, ECHO, QUERIES)),
+        _ => packet.carry(Kind::Other),
+    }
+    Ok(())
 }
 
 #[inline(always)]
@@ -122,25 +106,26 @@ fn is_extension(header: u8) -> bool {
 
 /// Steps over one extension header.
 #[inline(always)]
-fn step<F: Frame + ?Sized>(frame: &F, walk: &mut Walk) -> Result<(), Malformed> {
-    let [first, second] = frame.words(walk.payload.offset).ok_or(Malformed)?;
-    let [next_header, length_byte] = first.to_be_bytes();
+fn step<F: Frame + ?Sized>(frame: &F, walk: &mut Walk) -> Result<(), Unfit> {
+    let [first] = frame.words(walk.payload.offset).ok_or(Unfit::Malformed)?;
+    let [next_header, length_byte, fragment @ ..] = first.to_be_bytes();
     let length = match walk.next_header {
         FRAGMENT => 8,
         AUTHENTICATION => (length_byte as usize + 2) * 4,
         _ => (length_byte as usize + 1) * 8,
     };
     if length > walk.payload.length {
-        return Err(Malformed);
+        return Err(Unfit::Malformed);
     }
     if walk.next_header == FRAGMENT {
-        match second >> 3 {
+        let fragment = u16::from_be_bytes(fragment);
+        match fragment >> 3 {
             0 => {}
             // Would overwrite the transport header of the first fragment, as in RFC 3128.
-            1 => return Err(Malformed),
+            1 => return Err(Unfit::Malformed),
             _ => walk.later_fragment = true,
         }
-        walk.payload.fragment |= second & 1 != 0;
+        walk.payload.fragment |= fragment & 1 != 0;
     }
     walk.next_header = next_header;
     walk.payload.offset += length;

@@ -21,8 +21,16 @@ pub enum NoPacket {
     Malformed(Address),
 }
 
-/// A header that lies or is cut short, or a fragment made to deceive.
-struct Malformed;
+/// Why a frame holds no packet to judge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfit {
+    /// As [`NoPacket::NotIp`].
+    NotIp,
+    /// As [`NoPacket::Malformed`], without a destination that can be read.
+    CutShort,
+    /// As [`NoPacket::Malformed`], with the destination in the place where the packet would be.
+    Malformed,
+}
 
 /// What a frame holds.
 pub type Parsed = Result<Packet, NoPacket>;
@@ -42,15 +50,6 @@ pub struct Packet {
     kind: Kind,
     /// Number of the protocol above IP.
     protocol: u8,
-    icmp: Icmp,
-}
-
-/// What an IP packet carries, as its own parser found it.
-struct Body {
-    segment: Segment,
-    kind: Kind,
-    protocol: u8,
-    hop_limit: u8,
     icmp: Icmp,
 }
 
@@ -154,20 +153,55 @@ struct Payload {
 /// Describes the packet that a frame holds.
 #[inline(always)]
 pub fn parse<F: Frame + ?Sized>(frame: &F) -> Parsed {
-    match ethernet::network_header(frame)? {
-        Network::Ipv4(offset) => ipv4::parse(frame, offset),
-        Network::Ipv6(offset) => ipv6::parse(frame, offset),
+    let mut packet = Packet::NONE;
+    match parse_into(frame, &mut packet) {
+        Ok(()) => Ok(packet),
+        Err(Unfit::NotIp) => Err(NoPacket::NotIp),
+        Err(Unfit::CutShort) => Err(NoPacket::Malformed(Address::UNSPECIFIED)),
+        Err(Unfit::Malformed) => Err(NoPacket::Malformed(packet.destination)),
     }
 }
 
-impl Body {
-    /// With the addresses of the header that it stands behind.
+/// As [`parse`], into the place of another packet.
+#[inline(always)]
+pub fn parse_into<F: Frame + ?Sized>(frame: &F, packet: &mut Packet) -> Result<(), Unfit> {
+    match ethernet::network_header(frame)? {
+        Network::Ipv4(offset) => ipv4::parse(frame, offset, packet),
+        Network::Ipv6(offset) => ipv6::parse(frame, offset, packet),
+    }
+}
+
+impl Packet {
+    const NONE: Self = Self {
+        source: Address::UNSPECIFIED,
+        destination: Address::UNSPECIFIED,
+        segment: Segment::NONE,
+        hop_limit: 0,
+        kind: Kind::Other,
+        protocol: 0,
+        icmp: Icmp::Other,
+    };
+
     #[inline(always)]
-    fn between(body: Result<Self, Malformed>, source: Address, destination: Address) -> Parsed {
-        let Ok(Self { segment, kind, protocol, hop_limit, icmp }) = body else {
-            return Err(NoPacket::Malformed(destination));
-        };
-        Ok(Packet { source, destination, segment, hop_limit, kind, protocol, icmp })
+    fn carry_segment(&mut self, segment: Segment) {
+        self.kind = Kind::Segment;
+        self.segment = segment;
+        self.icmp = Icmp::Other;
+    }
+
+    #[inline(always)]
+    fn carry_icmp(&mut self, about: Icmp) {
+        self.kind = Kind::Icmp;
+        self.segment = Segment::NONE;
+        self.icmp = about;
+    }
+
+    /// Something that is told by `kind` alone.
+    #[inline(always)]
+    fn carry(&mut self, kind: Kind) {
+        self.kind = kind;
+        self.segment = Segment::NONE;
+        self.icmp = Icmp::Other;
     }
 }
 
@@ -183,7 +217,7 @@ fn icmp<F: Frame + ?Sized>(frame: &F, payload: Payload, echo: u8, queries: [u8; 
     let Some([first]) = frame.words(payload.offset) else {
         return Icmp::CutShort;
     };
-    let [kind, _] = first.to_be_bytes();
+    let [kind, ..] = first.to_be_bytes();
     let [a, b, c] = queries;
     if kind == echo {
         Icmp::Echo

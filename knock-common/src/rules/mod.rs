@@ -19,7 +19,7 @@ use crate::hash::HashKey;
 use crate::time::Boottime;
 
 /// Changes whenever the layout of a map or the meaning of its values does.
-pub const LAYOUT_VERSION: u32 = 6;
+pub const LAYOUT_VERSION: u32 = 7;
 
 /// One of the two sets of rules: 0 or 1.
 pub type Slot = u32;

@@ -5,11 +5,11 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use aya::maps::MapError;
 use knock_common::address::Address;
-use knock_common::attempt::SourceIdentity;
 use knock_common::connection::{Connections, ConnectionsKey};
 use knock_common::grant::{Change, Granted, GrantedBy, SourceGrants};
 use knock_common::rules::DoorId;
 use knock_common::search::Search;
+use knock_common::source::SourceIdentity;
 use knock_common::tables::TableFull;
 use knock_common::time::{Boottime, Deadline};
 

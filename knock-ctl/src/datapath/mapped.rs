@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
 
-use knock_common::attempt::AttemptSet;
+use knock_common::attempt::{AttemptSet, AttemptTags};
 use knock_common::flow::FlowSet;
 
 /// An element that may be looked at while the kernel writes it.
@@ -19,6 +19,8 @@ pub(super) unsafe trait SharedElement {}
 
 // SAFETY: two words per entry, and the size is checked in knock-common.
 unsafe impl SharedElement for AttemptSet<AtomicU64> {}
+// SAFETY: two words, and the size is checked in knock-common.
+unsafe impl SharedElement for AttemptTags<AtomicU64> {}
 // SAFETY: two words per entry, and the size is checked in knock-common.
 unsafe impl SharedElement for FlowSet<AtomicU64> {}
 // SAFETY: the word itself.

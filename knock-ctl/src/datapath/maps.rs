@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
 use aya::maps::lpm_trie::LpmTrie;
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuHashMap, PerfEventArray};
 use knock_common::address::Address;
-use knock_common::attempt::AttemptSet;
+use knock_common::attempt::{AttemptSet, AttemptTags};
 use knock_common::connection::{Connections, ConnectionsKey};
 use knock_common::drops::DropRecord;
 use knock_common::event::{Event, RING_EVENTS};
@@ -43,6 +43,7 @@ pub struct Maps {
     pub(super) trusted: LpmTrie<MapData, Shared<TrustedKey>, u32>,
     pub(super) listeners: MappedArray<AtomicU64>,
     pub(super) attempts: MappedArray<AttemptSet<AtomicU64>>,
+    pub(super) attempt_tags: MappedArray<AttemptTags<AtomicU64>>,
     pub(super) flows: MappedArray<FlowSet<AtomicU64>>,
     pub(super) outgoing: MappedArray<FlowSet<AtomicU64>>,
     pub(super) destinations: Hash<TargetKey, u32>,
@@ -106,6 +107,7 @@ impl Maps {
         let (ports, port_pairs) = mapped(take("PORTS")?, "PORTS", &mut unread)?;
         let (listeners, _) = mapped(take("LISTENERS")?, "LISTENERS", &mut unread)?;
         let (attempts, attempt_sets) = mapped(take("ATTEMPTS")?, "ATTEMPTS", &mut unread)?;
+        let (attempt_tags, _) = mapped(take("ATTEMPT_TAGS")?, "ATTEMPT_TAGS", &mut unread)?;
         let (granted, _) = mapped(take("GRANTED")?, "GRANTED", &mut unread)?;
         let (flows, flow_sets) = mapped(take("FLOWS")?, "FLOWS", &mut unread)?;
         let (outgoing, _) = mapped(take("OUTGOING")?, "OUTGOING", &mut unread)?;
@@ -144,6 +146,7 @@ impl Maps {
             trusted: typed!("TRUSTED"),
             listeners,
             attempts,
+            attempt_tags,
             flows,
             outgoing,
             destinations: typed!("DESTINATIONS"),

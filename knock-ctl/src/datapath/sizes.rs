@@ -1,7 +1,7 @@
 //! How large the tables are made, and what that costs.
 
 use knock_common::address::Address;
-use knock_common::attempt::{ATTEMPT_WAYS, AttemptSet, GRANTED_MARKS};
+use knock_common::attempt::{ATTEMPT_WAYS, AttemptSet, AttemptTags};
 use knock_common::connection::{Connections, ConnectionsKey};
 use knock_common::drops::{DROP_ENTRIES, DropRecord};
 use knock_common::event::{Event, RING_EVENTS};
@@ -13,6 +13,7 @@ use knock_common::rules::{
     PORT_ENTRIES, PortPair, RelationKey, RuleOption, SequenceId, State, StateKey, TargetKey, USED_SEQUENCES,
 };
 use knock_common::scanner::{Scan, ScannedKey};
+use knock_common::source::GRANTED_MARKS;
 use knock_common::tables::TakenKey;
 
 use super::map_cost::MapCost;
@@ -77,6 +78,7 @@ impl TableSizes {
     pub fn memory(&self, compiled: &Compiled) -> u64 {
         let cost = MapCost { cpus: u64::from(self.cpus) };
         cost.mapped_array(self.attempt_sets, size_of::<AttemptSet<u64>>())
+            + cost.mapped_array(self.attempt_sets, size_of::<AttemptTags<u64>>())
             + 2 * cost.mapped_array(self.flow_sets, size_of::<FlowSet<u64>>())
             + cost.hash(self.scans, size_of::<Address>(), size_of::<Scan>())
             + cost.hash(self.scans * PORTS_PER_SCAN, size_of::<ScannedKey>(), 8)

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use aya::maps::{HashMap, MapData};
 use knock_common::address::Address;
-use knock_common::attempt::{Attempt, SourceIdentity};
+use knock_common::attempt::Attempt;
 use knock_common::connection::ConnectionsKey;
 use knock_common::flow::{FiveTuple, Flow, FlowIdentity};
 use knock_common::grant::Granted;
@@ -16,6 +16,7 @@ use knock_common::rules::{
 };
 use knock_common::scanner::Scan;
 use knock_common::search::Search;
+use knock_common::source::SourceIdentity;
 use knock_common::tables::Tables;
 use knock_common::time::Boottime;
 
@@ -122,6 +123,11 @@ impl Maps {
             (tables.attempt_set(attempts), self.attempts.elements().get(attempts as usize))
         {
             copy.copy_from(set);
+        }
+        if let (Some(copy), Some(tags)) =
+            (tables.attempt_tags(attempts), self.attempt_tags.elements().get(attempts as usize))
+        {
+            copy.copy_from(tags);
         }
         let (flow, peer) =
             (FlowIdentity::of(&key, tuple), FlowIdentity::of(&key, &FiveTuple::of_peer(source)));

@@ -13,7 +13,11 @@ impl Frame for CapturedFrame<'_> {
         self.length
     }
 
-    fn words<const N: usize>(&self, offset: usize) -> Option<[u16; N]> {
+    fn half_word(&self, offset: usize) -> Option<u16> {
+        self.bytes.half_word(offset)
+    }
+
+    fn words<const N: usize>(&self, offset: usize) -> Option<[u32; N]> {
         self.bytes.words(offset)
     }
 

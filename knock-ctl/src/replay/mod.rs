@@ -12,11 +12,13 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use knock_common::address::Address;
-use knock_common::attempt::{Attempt, SourceIdentity, is_within};
+use knock_common::attempt::{Attempt, is_within};
+use knock_common::matcher::attempt_of;
 use knock_common::packet::{Content, NoPacket, Packet, parse};
 use knock_common::port::{Port, Protocol};
 use knock_common::reason::Reason;
 use knock_common::rules::{DoorId, StateKey};
+use knock_common::source::SourceIdentity;
 use knock_common::tables::Tables;
 use knock_common::time::Boottime;
 
@@ -175,12 +177,7 @@ impl Replay {
     }
 
     fn attempt(&self, source: &Address) -> Attempt {
-        let tables = &self.tables;
-        let identity = SourceIdentity::of(tables.hash_key(), source);
-        match tables.attempt_set(identity.set(tables.attempt_sets())) {
-            Some(set) => set.find(identity, tables.search()).1,
-            None => Attempt::NONE,
-        }
+        attempt_of(&self.tables, SourceIdentity::of(self.tables.hash_key(), source))
     }
 
     /// Whether the source has an attempt that is neither complete nor over.

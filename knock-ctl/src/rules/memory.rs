@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::sync::atomic::AtomicU64;
 
 use knock_common::address::Address;
-use knock_common::attempt::{AttemptSet, SourceIdentity};
+use knock_common::attempt::{AttemptSet, AttemptTags};
 use knock_common::completion::complete;
 use knock_common::connection::{Connections, ConnectionsKey};
 use knock_common::event::Event;
@@ -24,6 +24,7 @@ use knock_common::rules::{
 };
 use knock_common::scanner::{Scan, ScannedKey};
 use knock_common::search::Search;
+use knock_common::source::SourceIdentity;
 use knock_common::tables::{FRAGMENTS_PER_SECOND, TableFull, Tables, TakenKey};
 use knock_common::time::Boottime;
 use knock_common::word::Word;
@@ -46,6 +47,7 @@ pub struct MemoryTables {
     trusted: Vec<(u32, [u8; 16], Trust)>,
     listeners: HashSet<(Protocol, u16)>,
     attempts: Vec<AttemptSet<AtomicU64>>,
+    attempt_tags: Vec<AttemptTags<AtomicU64>>,
     used: RefCell<HashSet<SequenceId>>,
     taken: RefCell<HashSet<TakenKey>>,
     flows: Vec<FlowSet<AtomicU64>>,
@@ -96,6 +98,7 @@ impl MemoryTables {
             trusted: compiled.trusted,
             listeners: HashSet::new(),
             attempts: (0..attempt_sets).map(|_| AttemptSet::default()).collect(),
+            attempt_tags: (0..attempt_sets).map(|_| AttemptTags::default()).collect(),
             used: RefCell::default(),
             taken: RefCell::default(),
             flows: (0..flow_sets).map(|_| FlowSet::default()).collect(),
@@ -256,6 +259,10 @@ impl Tables for MemoryTables {
 
     fn attempt_set(&self, set: u32) -> Option<&AttemptSet<AtomicU64>> {
         self.attempts.get(set as usize)
+    }
+
+    fn attempt_tags(&self, set: u32) -> Option<&AttemptTags<AtomicU64>> {
+        self.attempt_tags.get(set as usize)
     }
 
     fn was_taken(&self, key: &TakenKey) -> bool {

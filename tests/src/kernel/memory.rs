@@ -4,11 +4,12 @@ use aya::Ebpf;
 use aya::maps::{Array, HashMap, Map, MapData, MapInfo};
 use aya::programs::Xdp;
 use knock_common::address::Address;
-use knock_common::attempt::{AttemptSet, SourceIdentity};
+use knock_common::attempt::AttemptSet;
 use knock_common::connection::ConnectionsKey;
 use knock_common::flow::FlowSet;
 use knock_common::grant::{GRANTS_PER_SOURCE, SourceGrants};
 use knock_common::scanner::Scan;
+use knock_common::source::SourceIdentity;
 use knock_ctl::datapath::Shared;
 
 use super::KEY;

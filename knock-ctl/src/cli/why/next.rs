@@ -5,9 +5,10 @@ use std::net::IpAddr;
 use anyhow::{Context, Result};
 use etherparse::PacketBuilder;
 use knock_common::address::Address;
-use knock_common::attempt::SourceIdentity;
 use knock_common::flow::{FiveTuple, FlowKind};
+use knock_common::matcher::attempt_of;
 use knock_common::port::{Port, Protocol};
+use knock_common::source::SourceIdentity;
 use knock_common::tables::Tables;
 
 use super::ports::Probe;
@@ -56,8 +57,7 @@ impl Judge<'_> {
 
     fn has_attempt(&self, source: &Address) -> bool {
         let identity = SourceIdentity::of(self.tables.hash_key(), source);
-        let set = self.tables.attempt_set(identity.set(self.tables.attempt_sets()));
-        set.is_some_and(|set| set.find(identity, self.tables.search()).1.exists())
+        attempt_of(&self.tables, identity).exists()
     }
 
     fn frame(&self, port: Port) -> Result<Vec<u8>> {

@@ -1,150 +1,24 @@
-//! Attempts: how far each source has come through a sequence.
-//!
-//! They lie in a set-associative table of 16-byte entries rather than a hash map: millions of spoofed first knocks must
-//! not push out an honest attempt, so the table itself decides who goes (an expired attempt, else the one that has come
-//! least far, else the oldest), and it costs a quarter of the memory.
-//!
-//! An entry is two words. `progress` is read once and written once, and holds with the state a part of the source's
-//! identity: a write that races with the entry's reuse for another source leaves a word that fits neither, and an
-//! attempt is lost instead of passed on. The words that a search looks at lie side by side, in two cache lines.
-//!
-//! An attempt that a wrong knock ends leaves a note of that in its entry, the first to be given up.
+//! A set of attempts, and who goes when it is full.
 
-use crate::address::Address;
-use crate::hash::HashKey;
-use crate::port::Protocol;
-use crate::rules::{BROKEN, ROOT, StateId, steps_taken};
+use super::{Attempt, BrokenBy, FINGERPRINT_BITS, Fingerprint};
+use crate::rules::steps_taken;
 use crate::search::Search;
+use crate::source::{CHECK_BITS, SourceIdentity, TAG_BITS};
 use crate::time::Boottime;
 use crate::word::Word;
-
-/// Places where it is noted that some source was granted something, a byte each; a power of two.
-pub const GRANTED_MARKS: u32 = 1 << 18;
 
 /// Entries in a set: the attempts of sources whose addresses fall together.
 pub const ATTEMPT_WAYS: usize = 16;
 
 const STATE_BITS: u32 = 20;
 const STARTED_LOW_BITS: u32 = 22;
-const CHECK_BITS: u32 = 22;
-const TAG_BITS: u32 = 20;
 const STARTED_HIGH_BITS: u32 = 16;
-const FINGERPRINT_BITS: u32 = 20;
 
 const _: () = {
     assert!(STATE_BITS + STARTED_LOW_BITS + CHECK_BITS == 64);
     assert!(TAG_BITS + STARTED_HIGH_BITS + FINGERPRINT_BITS + 8 == 64);
     assert!(crate::rules::STATES_MAX == 1 << STATE_BITS);
 };
-
-/// A source's attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Attempt {
-    pub state: StateId,
-    /// When its first knock came, in milliseconds of CLOCK_BOOTTIME; 38 bits, which last 8 years.
-    pub started: u64,
-    /// TTL or hop limit of its first knock.
-    pub hop_limit: u8,
-    /// Of its first knock; once it is complete, of its last.
-    pub fingerprint: Fingerprint,
-}
-
-impl Attempt {
-    pub const NONE: Self = Self { state: ROOT, started: 0, hop_limit: 0, fingerprint: Fingerprint(0) };
-
-    #[inline(always)]
-    pub const fn exists(&self) -> bool {
-        self.state != ROOT && self.state != BROKEN
-    }
-
-    /// `None`: it was not ended by a wrong knock, or that is forgotten.
-    pub fn broken_by(&self) -> Option<BrokenBy> {
-        if self.state != BROKEN {
-            return None;
-        }
-        let protocol = if self.fingerprint.0 >> 16 & 1 == 1 { Protocol::Udp } else { Protocol::Tcp };
-        Some(BrokenBy {
-            steps: self.hop_limit,
-            protocol,
-            port: self.fingerprint.0 as u16,
-            time: self.started,
-        })
-    }
-}
-
-/// What ended an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BrokenBy {
-    /// Those that had been taken.
-    pub steps: u8,
-    /// Where the wrong knock went.
-    pub protocol: Protocol,
-    pub port: u16,
-    /// In milliseconds of CLOCK_BOOTTIME, 38 bits.
-    pub time: u64,
-}
-
-impl BrokenBy {
-    #[inline(always)]
-    const fn note(&self) -> Attempt {
-        let fingerprint = Fingerprint((self.protocol as u32) << 16 | self.port as u32);
-        Attempt { state: BROKEN, started: self.time, hop_limit: self.steps, fingerprint }
-    }
-}
-
-/// What tells a repeated knock from a new one: port, source port and, over TCP, the sequence number, in 20 bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fingerprint(u32);
-
-impl Fingerprint {
-    /// `sequence_number` is 0 for UDP.
-    #[inline(always)]
-    pub fn of(protocol: Protocol, port: u16, source_port: u16, sequence_number: u32) -> Self {
-        let ports = (protocol as u64) << 63 | (port as u64) << 16 | source_port as u64;
-        let mixed = (ports ^ (sequence_number as u64) << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        Self((mixed >> (64 - FINGERPRINT_BITS)) as u32)
-    }
-
-    #[inline(always)]
-    pub const fn bits(self) -> u32 {
-        self.0
-    }
-}
-
-/// What an entry keeps of a source's address: 42 bits of a keyed hash besides those that choose the set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SourceIdentity {
-    hash: u64,
-}
-
-impl SourceIdentity {
-    #[inline(always)]
-    pub fn of(key: &HashKey, source: &Address) -> Self {
-        Self { hash: key.address(source) }
-    }
-
-    /// Where it is noted that a source was granted something, in a table of [`GRANTED_MARKS`].
-    #[inline(always)]
-    pub const fn mark(&self) -> u32 {
-        (self.hash >> 22) as u32 & (GRANTED_MARKS - 1)
-    }
-
-    /// The set in a table of `sets` sets, a power of two.
-    #[inline(always)]
-    pub const fn set(&self, sets: u32) -> u32 {
-        self.hash as u32 & sets.wrapping_sub(1)
-    }
-
-    #[inline(always)]
-    const fn tag(&self) -> u64 {
-        self.hash >> (64 - TAG_BITS)
-    }
-
-    #[inline(always)]
-    const fn check(&self) -> u64 {
-        self.hash >> (64 - TAG_BITS - CHECK_BITS) & mask(CHECK_BITS)
-    }
-}
 
 /// The attempts of the sources that share a set.
 #[derive(Default)]
@@ -159,6 +33,20 @@ pub struct AttemptSet<W> {
 /// Where in its set an attempt lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Way(usize);
+
+impl Way {
+    /// The one with this number, counted around.
+    #[inline(always)]
+    pub(super) const fn at(number: usize) -> Self {
+        Self(number & (ATTEMPT_WAYS - 1))
+    }
+
+    /// Below [`ATTEMPT_WAYS`].
+    #[inline(always)]
+    pub(super) const fn index(self) -> usize {
+        self.0 & (ATTEMPT_WAYS - 1)
+    }
+}
 
 impl Attempt {
     /// The two words of an entry.
@@ -178,6 +66,9 @@ impl Attempt {
 }
 
 impl<W: Word> AttemptSet<W> {
+    /// What is found of a source without an attempt.
+    pub const NOWHERE: (Way, Attempt) = (Way(0), Attempt::NONE);
+
     /// The source's attempt, expired or not, or one that does not exist.
     #[inline(always)]
     pub fn find(&self, source: SourceIdentity, search: &Search<W>) -> (Way, Attempt) {
@@ -191,12 +82,12 @@ impl<W: Word> AttemptSet<W> {
             }
         }
         let Some(way) = search.best() else {
-            return (Way(0), Attempt::NONE);
+            return Self::NOWHERE;
         };
-        let way = way & (ATTEMPT_WAYS - 1);
-        match self.entry(Way(way)) {
-            Some((identity, progress)) => (Way(way), Attempt::read(progress, identity)),
-            None => (Way(0), Attempt::NONE),
+        let way = Way::at(way);
+        match self.entry(way) {
+            Some((identity, progress)) => (way, Attempt::read(progress, identity)),
+            None => Self::NOWHERE,
         }
     }
 
@@ -207,26 +98,32 @@ impl<W: Word> AttemptSet<W> {
 
     #[inline(always)]
     fn entry(&self, way: Way) -> Option<(&W, &W)> {
-        let way = way.0 & (ATTEMPT_WAYS - 1);
-        Some((self.identity.get(way)?, self.progress.get(way)?))
+        Some((self.identity.get(way.index())?, self.progress.get(way.index())?))
     }
 
-    /// Where a new attempt goes: in the place of an expired one, else of the one that has come least far, else of the
-    /// oldest. `longest_timeout` is in milliseconds.
+    /// Where a new attempt goes: in the place of an expired one, else of the oldest of those that have come as far as
+    /// [`Crowd::gives_up`] says. `longest_timeout` is in milliseconds.
     #[inline(always)]
     pub fn place(&self, now: Boottime, longest_timeout: u32, search: &Search<W>) -> Way {
         let now = now.milliseconds();
         search.begin();
+        let mut crowd = Crowd::default();
         for (way, (identity, progress)) in self.entries().enumerate() {
             let attempt = Attempt::read(progress, identity);
-            let rank = if attempt.exists() && is_within(now, attempt.started, longest_timeout) {
-                (steps_taken(attempt.state) as u64) << 48 | attempt.started
+            if attempt.exists() && is_within(now, attempt.started, longest_timeout) {
+                crowd.add(&attempt);
             } else {
-                0
-            };
-            search.consider(way, rank);
+                search.consider(way, 0);
+            }
         }
-        Way(search.best().unwrap_or(0))
+        let level = Crowd(search.unfollowed(crowd.0)).gives_up();
+        if search.best().is_none() {
+            for (way, (identity, progress)) in self.entries().enumerate() {
+                let attempt = Attempt::read(progress, identity);
+                search.consider(way, if level_of(&attempt) == level { attempt.started } else { u64::MAX });
+            }
+        }
+        Way::at(search.best().unwrap_or(0))
     }
 
     /// Writes an attempt of `source` at `way`.
@@ -280,6 +177,46 @@ impl<W: Word> AttemptSet<W> {
     }
 }
 
+/// Steps up to which a set tells apart how far its attempts have come.
+const LEVELS: u32 = 4;
+
+/// Bits of [`Crowd`] for each level.
+const LEVEL_BITS: u32 = 16;
+
+/// Steps taken, as far as they are told apart.
+#[inline(always)]
+fn level_of(attempt: &Attempt) -> u32 {
+    steps_taken(attempt.state).min(LEVELS)
+}
+
+/// How many attempts of a set have come how far.
+#[derive(Clone, Copy, Default)]
+struct Crowd(u64);
+
+impl Crowd {
+    #[inline(always)]
+    fn add(&mut self, attempt: &Attempt) {
+        self.0 += 1 << (LEVEL_BITS * (level_of(attempt) - 1));
+    }
+
+    /// The level that gives one up in a full set: the lowest, so that attempts that have come further outlive others, but only
+    /// as long as those leave it half of the room. Who knows how a sequence begins could else fill the table with attempts
+    /// that have come so far, and no first knock would be remembered until the second.
+    #[inline(always)]
+    fn gives_up(self) -> u32 {
+        let mut above = ATTEMPT_WAYS as u64;
+        let mut room = ATTEMPT_WAYS as u64 / 2;
+        for level in 1..LEVELS {
+            above = above.wrapping_sub(self.0 >> (LEVEL_BITS * (level - 1)) & mask(LEVEL_BITS));
+            if above <= room {
+                return level;
+            }
+            room /= 2;
+        }
+        LEVELS
+    }
+}
+
 /// Whether `now` is at most `timeout` milliseconds after `started`, both of them in the bits that an entry keeps; a start
 /// in the future is none.
 #[inline(always)]
@@ -299,6 +236,8 @@ mod tests {
     use std::sync::atomic::AtomicU64;
 
     use super::*;
+    use crate::address::Address;
+    use crate::hash::HashKey;
 
     #[test]
     fn an_entry_that_mixes_two_sources_is_nobodys() {

@@ -1,0 +1,96 @@
+//! Attempts: how far each source has come through a sequence.
+//!
+//! They lie in a set-associative table of 16-byte entries rather than a hash map: millions of spoofed first knocks must
+//! not push out an honest attempt, so the table itself decides who goes (an expired attempt, else one that has come less
+//! far, else the oldest), and it costs a quarter of the memory. Who has no attempt is mostly told by a smaller table of tags.
+//!
+//! An entry is two words. `progress` is read once and written once, and holds with the state a part of the source's
+//! identity: a write that races with the entry's reuse for another source leaves a word that fits neither, and an
+//! attempt is lost instead of passed on. The words that a search looks at lie side by side, in two cache lines.
+//!
+//! An attempt that a wrong knock ends leaves a note of that in its entry, the first to be given up.
+
+mod set;
+mod tags;
+
+pub use self::set::{ATTEMPT_WAYS, AttemptSet, Way, is_within};
+pub use self::tags::AttemptTags;
+
+use crate::port::Protocol;
+use crate::rules::{BROKEN, ROOT, StateId};
+
+const FINGERPRINT_BITS: u32 = 20;
+
+/// A source's attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    pub state: StateId,
+    /// When its first knock came, in milliseconds of CLOCK_BOOTTIME; 38 bits, which last 8 years.
+    pub started: u64,
+    /// TTL or hop limit of its first knock.
+    pub hop_limit: u8,
+    /// Of its first knock; once it is complete, of its last.
+    pub fingerprint: Fingerprint,
+}
+
+impl Attempt {
+    pub const NONE: Self = Self { state: ROOT, started: 0, hop_limit: 0, fingerprint: Fingerprint(0) };
+
+    #[inline(always)]
+    pub const fn exists(&self) -> bool {
+        self.state != ROOT && self.state != BROKEN
+    }
+
+    /// `None`: it was not ended by a wrong knock, or that is forgotten.
+    pub fn broken_by(&self) -> Option<BrokenBy> {
+        if self.state != BROKEN {
+            return None;
+        }
+        let protocol = if self.fingerprint.0 >> 16 & 1 == 1 { Protocol::Udp } else { Protocol::Tcp };
+        Some(BrokenBy {
+            steps: self.hop_limit,
+            protocol,
+            port: self.fingerprint.0 as u16,
+            time: self.started,
+        })
+    }
+}
+
+/// What ended an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BrokenBy {
+    /// Those that had been taken.
+    pub steps: u8,
+    /// Where the wrong knock went.
+    pub protocol: Protocol,
+    pub port: u16,
+    /// In milliseconds of CLOCK_BOOTTIME, 38 bits.
+    pub time: u64,
+}
+
+impl BrokenBy {
+    #[inline(always)]
+    const fn note(&self) -> Attempt {
+        let fingerprint = Fingerprint((self.protocol as u32) << 16 | self.port as u32);
+        Attempt { state: BROKEN, started: self.time, hop_limit: self.steps, fingerprint }
+    }
+}
+
+/// What tells a repeated knock from a new one: port, source port and, over TCP, the sequence number, in 20 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fingerprint(u32);
+
+impl Fingerprint {
+    /// `sequence_number` is 0 for UDP.
+    #[inline(always)]
+    pub fn of(protocol: Protocol, port: u16, source_port: u16, sequence_number: u32) -> Self {
+        let ports = (protocol as u64) << 63 | (port as u64) << 16 | source_port as u64;
+        let mixed = (ports ^ (sequence_number as u64) << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        Self((mixed >> (64 - FINGERPRINT_BITS)) as u32)
+    }
+
+    #[inline(always)]
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+}
