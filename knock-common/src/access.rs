@@ -46,7 +46,7 @@ pub(crate) fn passes_as_granted<T: Tables>(
     let search = tables.search();
     search.begin();
     for (index, grant) in grants.all().iter().enumerate() {
-        if grant.deadline().passed(now)
+        if grant.passed(now)
             || !opens(tables, grant.granted(), segment.protocol, segment.destination_port, entry)
         {
             continue;
@@ -100,7 +100,7 @@ pub(crate) fn is_granted<T: Tables>(
     let search = tables.search();
     search.begin();
     for (index, grant) in grants.all().iter().enumerate() {
-        if !grant.deadline().passed(now) && opens(tables, grant.granted(), protocol, port, entry) {
+        if !grant.passed(now) && opens(tables, grant.granted(), protocol, port, entry) {
             search.consider(index, 0);
         }
     }
@@ -127,7 +127,7 @@ fn holds_grant<T: Tables>(tables: &T, source: &Address) -> bool {
     let search = tables.search();
     search.begin();
     for (index, grant) in grants.all().iter().enumerate() {
-        if !grant.deadline().passed(now) {
+        if !grant.passed(now) {
             search.consider(index, 0);
         }
     }

@@ -41,23 +41,29 @@ impl GrantedBy {
 }
 
 /// One grant: of a door, or of a port that an administrator named.
+///
+/// In two words, since every source has room for eight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Grant {
-    deadline: u64,
-    /// 0: of `port` alone.
-    door: DoorId,
+    /// Nanoseconds of CLOCK_BOOTTIME, but for the lowest bits, which are [`MARKS`].
+    deadline_and_marks: u64,
+    /// The door, or protocol and port.
+    granted: u32,
     /// Seconds of CLOCK_BOOTTIME at the grant or its last extension.
     granted_at: u32,
-    port: u16,
-    protocol: u8,
-    granted_by: u8,
-    /// 1: a connection under it has been seen to live.
-    used: u8,
-    padding: u8,
-    /// When an extension was last reported, as [`report_second`]; 0: never.
-    reported_at: u16,
 }
+
+/// Bits that a deadline leaves: it is rounded down by less than they can say.
+const MARKS: u64 = 0x3f;
+/// A [`GrantedBy`].
+const GRANTED_BY: u64 = 0x03;
+/// A connection under it has been seen to live.
+const USED: u64 = 0x04;
+/// That it was extended has been reported, in the second when it was last extended.
+const REPORTED: u64 = 0x08;
+/// Of a port alone.
+const PORT: u64 = 0x10;
 
 /// What a grant opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,60 +72,75 @@ pub enum Granted {
     Port(Protocol, u16),
 }
 
+impl Granted {
+    /// As in a [`Grant`].
+    #[inline(always)]
+    const fn written(self) -> (u64, u32) {
+        match self {
+            Self::Door(door) => (0, door),
+            Self::Port(protocol, port) => (PORT, (protocol as u32) << 16 | port as u32),
+        }
+    }
+}
+
 impl Grant {
-    pub const NONE: Self = Self {
-        deadline: 0,
-        door: 0,
-        granted_at: 0,
-        port: 0,
-        protocol: 0,
-        granted_by: 0,
-        used: 0,
-        padding: 0,
-        reported_at: 0,
-    };
+    pub const NONE: Self = Self { deadline_and_marks: 0, granted: 0, granted_at: 0 };
 
     /// Whether anything was ever granted here; it may have passed.
     #[inline(always)]
     pub const fn exists(&self) -> bool {
-        self.deadline != 0
+        self.deadline_and_marks != 0
     }
 
     #[inline(always)]
     pub const fn deadline(&self) -> Deadline {
-        Deadline::from_nanoseconds(self.deadline)
+        const FOREVER: u64 = Deadline::FOREVER.nanoseconds() & !MARKS;
+        match self.deadline_and_marks & !MARKS {
+            FOREVER => Deadline::FOREVER,
+            deadline => Deadline::from_nanoseconds(deadline),
+        }
+    }
+
+    #[inline(always)]
+    pub const fn passed(&self, now: Boottime) -> bool {
+        Deadline::from_nanoseconds(self.deadline_and_marks & !MARKS).passed(now)
     }
 
     #[inline(always)]
     pub const fn granted(&self) -> Granted {
-        if self.door != 0 {
-            Granted::Door(self.door)
-        } else if self.protocol == Protocol::Udp as u8 {
-            Granted::Port(Protocol::Udp, self.port)
+        if !self.has(PORT) {
+            Granted::Door(self.granted)
+        } else if self.granted >> 16 == Protocol::Udp as u32 {
+            Granted::Port(Protocol::Udp, self.granted as u16)
         } else {
-            Granted::Port(Protocol::Tcp, self.port)
+            Granted::Port(Protocol::Tcp, self.granted as u16)
         }
     }
 
     pub const fn granted_by(&self) -> GrantedBy {
-        GrantedBy::from_number(self.granted_by)
+        GrantedBy::from_number((self.deadline_and_marks & GRANTED_BY) as u8)
     }
 
     #[inline(always)]
     pub const fn is_used(&self) -> bool {
-        self.used != 0
+        self.has(USED)
     }
 
     #[inline(always)]
     pub const fn granted_at(&self) -> u32 {
         self.granted_at
     }
-}
 
-/// The second that `now` lies in, in 16 bits; never 0. Two that are alike by chance lie 18 hours apart.
-#[inline(always)]
-const fn report_second(now: Boottime) -> u16 {
-    (now.seconds() % 0xffff) as u16 + 1
+    #[inline(always)]
+    const fn has(&self, mark: u64) -> bool {
+        self.deadline_and_marks & mark != 0
+    }
+
+    #[inline(always)]
+    const fn is_of(&self, granted: Granted) -> bool {
+        let (mark, number) = granted.written();
+        self.deadline_and_marks & PORT == mark && self.granted == number
+    }
 }
 
 /// All grants of one source: the value of its entry in the table of grants.
@@ -152,7 +173,7 @@ impl SourceGrants {
     pub fn reset(&mut self, source: &Address) {
         self.source = *source;
         for grant in &mut self.grants {
-            grant.deadline = 0;
+            grant.deadline_and_marks = 0;
         }
     }
 
@@ -180,15 +201,11 @@ impl SourceGrants {
         now: Boottime,
         search: &Search<impl Word>,
     ) -> Change {
-        let (door, protocol, port) = match granted {
-            Granted::Door(door) => (door, 0, 0),
-            Granted::Port(protocol, port) => (0, protocol as u8, port),
-        };
         search.begin();
         for (index, old) in self.grants.iter().enumerate() {
-            if old.exists() && old.door == door && old.port == port && old.protocol == protocol {
+            if old.exists() && old.is_of(granted) {
                 search.consider(index, 0);
-            } else if old.deadline().passed(now) {
+            } else if old.passed(now) {
                 search.consider(index, 1);
             }
         }
@@ -197,19 +214,15 @@ impl SourceGrants {
         let Some(slot) = place else {
             return Change::Full;
         };
-        let extends = same && !slot.deadline().passed(now);
-        let again = extends && slot.reported_at == report_second(now);
+        let extends = same && !slot.passed(now);
+        let again = extends && slot.has(REPORTED) && slot.granted_at == now.seconds();
         let deadline = if extends { slot.deadline().later(deadline) } else { deadline };
+        let kept = if extends { slot.deadline_and_marks & USED | REPORTED } else { 0 };
+        let (mark, number) = granted.written();
         *slot = Grant {
-            deadline: deadline.nanoseconds(),
-            door,
+            deadline_and_marks: deadline.nanoseconds() & !MARKS | mark | granted_by as u64 | kept,
+            granted: number,
             granted_at: now.seconds(),
-            port,
-            protocol,
-            granted_by: granted_by as u8,
-            used: if extends { slot.used } else { 0 },
-            padding: 0,
-            reported_at: if extends { report_second(now) } else { 0 },
         };
         if extends { Change::Extended { deadline, again } } else { Change::Opened(deadline) }
     }
@@ -219,8 +232,8 @@ impl SourceGrants {
     pub fn revoke(&mut self, granted: Granted, now: Boottime) -> bool {
         let mut revoked = false;
         for grant in &mut self.grants {
-            if grant.granted() == granted && !grant.deadline().passed(now) {
-                grant.deadline = now.nanoseconds();
+            if grant.is_of(granted) && !grant.passed(now) {
+                grant.deadline_and_marks = now.nanoseconds() & !MARKS | grant.deadline_and_marks & MARKS;
                 revoked = true;
             }
         }
@@ -231,7 +244,7 @@ impl SourceGrants {
     #[inline(always)]
     pub fn mark_used(&mut self, index: usize) {
         if let Some(grant) = self.grants.get_mut(index) {
-            grant.used = 1;
+            grant.deadline_and_marks |= USED;
         }
     }
 
@@ -242,7 +255,7 @@ impl SourceGrants {
     pub fn eviction_rank(&self, now: Boottime, unfollowed: impl Fn(u64) -> u64) -> u64 {
         let mut rank = 0;
         for grant in &self.grants {
-            let own = if grant.deadline().passed(now) {
+            let own = if grant.passed(now) {
                 0
             } else if grant.is_used() {
                 u64::MAX
@@ -256,8 +269,8 @@ impl SourceGrants {
 }
 
 const _: () = {
-    assert!(size_of::<Grant>() == 24);
-    assert!(size_of::<SourceGrants>() == 208);
+    assert!(size_of::<Grant>() == 16);
+    assert!(size_of::<SourceGrants>() == 144);
 };
 
 #[cfg(test)]
@@ -307,6 +320,28 @@ mod tests {
             grants.grant(Granted::Door(1), GrantedBy::Knock, Deadline::FOREVER, next_second, &search()),
             Change::Extended { deadline: Deadline::FOREVER, again: false }
         );
+    }
+
+    #[test]
+    fn a_grant_tells_what_was_granted_by_whom_and_until_when() {
+        let until = Deadline::from_nanoseconds(130_000_000_063);
+        let all = [
+            (Granted::Door(u32::MAX), GrantedBy::OneTime, until),
+            (Granted::Port(Protocol::Udp, 65_535), GrantedBy::Admin, Deadline::FOREVER),
+            (Granted::Port(Protocol::Tcp, 0), GrantedBy::Approve, until),
+            (Granted::Door(65_535), GrantedBy::Knock, until),
+        ];
+        let mut grants = SourceGrants::none(SOURCE);
+        for (granted, by, deadline) in all {
+            assert_eq!(grants.grant(granted, by, deadline, NOW, &search()), Change::Opened(deadline));
+        }
+        grants.mark_used(2);
+        for (index, (grant, (granted, by, deadline))) in grants.all().iter().zip(all).enumerate() {
+            assert_eq!((grant.granted(), grant.granted_by()), (granted, by));
+            assert_eq!((grant.granted_at(), grant.is_used()), (100, index == 2));
+            let sooner = deadline.nanoseconds() - grant.deadline().nanoseconds();
+            assert!(sooner <= MARKS && grant.exists() && !grant.passed(NOW), "{sooner} ns");
+        }
     }
 
     #[test]

@@ -129,7 +129,7 @@ impl CoreFilter {
 
     fn valid(&self, now_ms: u64, source: IpAddr, held: &SourceGrants) -> Vec<((IpAddr, usize), u64)> {
         let now = Boottime::from_milliseconds(now_ms);
-        let valid = held.all().iter().filter(|grant| !grant.deadline().passed(now));
+        let valid = held.all().iter().filter(|grant| !grant.passed(now));
         valid
             .map(|grant| {
                 let Granted::Door(door) = grant.granted() else { panic!("nobody granted a port") };

@@ -1,8 +1,9 @@
-//! The project's own tasks: `cargo xtask setup|build|package|test|soak|fuzz|bench|demo|evening|vm`.
+//! The project's own tasks: `cargo xtask setup|build|package|test|coverage|soak|fuzz|bench|demo|evening|vm`.
 
 mod bench;
 mod bpf_toolchain;
 mod build;
+mod coverage;
 mod demo;
 mod evening;
 mod fuzz;
@@ -72,6 +73,8 @@ enum Task {
         #[arg(long)]
         minimise: bool,
     },
+    /// Tell which lines the tests reach, after installing what that needs: as root, and as long as they take
+    Coverage,
     /// Show on this machine, in network namespaces, what knock-ctl does
     Demo,
     /// Run tests under other kernels, in emulated machines
@@ -117,6 +120,7 @@ fn run(task: Task) -> Result<()> {
             let corpora = if minimise { Corpora::Minimised } else { Corpora::StayAsTheyAre };
             fuzz::fuzz(&targets, Duration::from_secs(seconds), corpora)
         }
+        Task::Coverage => coverage::measure(),
         Task::Demo => demo::run(),
         Task::Vm(selection) => vm::run(&selection),
         Task::Evening { debug } => evening::run(Profile::of(debug)),

@@ -3,6 +3,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::process::Command;
 use std::thread::available_parallelism;
 
 use anyhow::Result;
@@ -27,6 +28,16 @@ const PACKAGES_TO_UPGRADE: &str = "KNOCK_PACKAGES";
 pub fn all(arguments: &[OsString]) -> Result<()> {
     setup::everything()?;
     let packages = if arguments.is_empty() { packages()? } else { None };
+    run_by(&cargo, arguments, packages)
+}
+
+/// As [`all`], by another cargo, and without packages.
+pub fn all_by(cargo: &dyn Fn() -> Command) -> Result<()> {
+    setup::everything()?;
+    run_by(cargo, &[], None)
+}
+
+fn run_by(cargo: &dyn Fn() -> Command, arguments: &[OsString], packages: Option<[PathBuf; 2]>) -> Result<()> {
     // The tests in namespaces run the program itself, which `cargo test` alone does not build.
     run(cargo().arg("build").args(PACKAGES))?;
     let mut test = cargo();

@@ -36,7 +36,7 @@ pub(super) fn run(arguments: &RevokeArguments) -> anyhow::Result<ExitCode> {
         notify_controller(&directory);
     }
     let left: Vec<Granted> = maps.grants_of(&source)?.map_or_else(Vec::new, |grants| {
-        let valid = grants.all().iter().filter(|grant| !grant.deadline().passed(now));
+        let valid = grants.all().iter().filter(|grant| !grant.passed(now));
         valid.map(|grant| grant.granted()).collect()
     });
     let released = if released { format!("{source} is held for scanning no more.\n") } else { String::new() };

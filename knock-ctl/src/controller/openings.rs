@@ -80,7 +80,7 @@ impl Watch {
         let now = boottime();
         let mut granted = HashSet::new();
         for grants in self.maps.all_grants()? {
-            for grant in grants.all().iter().filter(|grant| !grant.deadline().passed(now)) {
+            for grant in grants.all().iter().filter(|grant| !grant.passed(now)) {
                 let Granted::Door(door) = grant.granted() else {
                     continue;
                 };

@@ -79,7 +79,7 @@ impl Maps {
 
     /// Removes a source whose grants have all passed. `false`: there is none.
     fn give_up_one(&mut self, successor: &Address, now: Boottime) -> Result<bool, DatapathError> {
-        let passed = |grants: &SourceGrants| grants.all().iter().all(|grant| grant.deadline().passed(now));
+        let passed = |grants: &SourceGrants| grants.all().iter().all(|grant| grant.passed(now));
         let Some(source) = self.all_grants()?.iter().find(|grants| passed(grants)).map(SourceGrants::source)
         else {
             return Ok(false);
@@ -108,7 +108,7 @@ impl Maps {
         let valid: Vec<Granted> = grants
             .all()
             .iter()
-            .filter(|grant| !grant.deadline().passed(now))
+            .filter(|grant| !grant.passed(now))
             .map(|grant| grant.granted())
             .filter(|granted| which(*granted))
             .collect();

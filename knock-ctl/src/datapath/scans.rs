@@ -55,8 +55,7 @@ impl Maps {
     /// Whether the source is trusted for some port, granted something, or has a flow here.
     fn is_known(&self, slot: Slot, source: &Address, now: Boottime) -> Result<bool, DatapathError> {
         let grants = self.grants_of(source)?;
-        let is_granted =
-            grants.is_some_and(|grants| grants.all().iter().any(|grant| !grant.deadline().passed(now)));
+        let is_granted = grants.is_some_and(|grants| grants.all().iter().any(|grant| !grant.passed(now)));
         Ok(is_granted || self.trust(slot, *source)?.is_some() || self.is_peer(source, now)?)
     }
 

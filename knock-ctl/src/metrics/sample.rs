@@ -93,5 +93,5 @@ fn sources_granted(maps: &Maps, now: Boottime) -> Result<TableUse, DatapathError
 }
 
 fn is_valid(grants: &knock_common::grant::SourceGrants, now: Boottime) -> bool {
-    grants.all().iter().any(|grant| !grant.deadline().passed(now))
+    grants.all().iter().any(|grant| !grant.passed(now))
 }

@@ -18,9 +18,9 @@ const ATTEMPT_WORDS: usize = size_of::<AttemptSet<u64>>() / 8;
 const FLOW_WORDS: usize = size_of::<FlowSet<u64>>() / 8;
 const SCAN_WORDS: usize = size_of::<Scan>() / 8;
 const GRANT_WORDS: usize = size_of::<SourceGrants>() / 8;
-/// Words of the source before its grants, and of each grant; its deadline is the first.
+/// Words of the source before its grants, and of each grant; its deadline, but for the lowest six bits, is the first.
 const SOURCE_WORDS: usize = 2;
-const ONE_GRANT_WORDS: usize = 3;
+const ONE_GRANT_WORDS: usize = 2;
 
 const _: () = assert!(GRANT_WORDS == SOURCE_WORDS + GRANTS_PER_SOURCE * ONE_GRANT_WORDS);
 

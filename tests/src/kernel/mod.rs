@@ -282,7 +282,7 @@ impl KernelFilter {
     pub fn has_grant(&self, source: &Address) -> bool {
         let now = now();
         let grants = self.maps.grants_of(source).expect("grants can be read");
-        grants.is_some_and(|grants| grants.all().iter().any(|grant| !grant.deadline().passed(now)))
+        grants.is_some_and(|grants| grants.all().iter().any(|grant| !grant.passed(now)))
     }
 }
 

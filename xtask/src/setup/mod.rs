@@ -19,6 +19,9 @@ const LINKER: [&str; 5] = ["install", "bpf-linker", "--version", "0.10.3", "--lo
 /// The version that the fuzz targets are built and run with.
 const FUZZER: [&str; 5] = ["install", "cargo-fuzz", "--version", "0.13.2", "--locked"];
 
+/// The version that coverage is measured with.
+const COVERAGE: [&str; 5] = ["install", "cargo-llvm-cov", "--version", "0.9.1", "--locked"];
+
 /// For building, testing and the demo.
 pub fn everything() -> Result<()> {
     with_programs(programs::missing())
@@ -73,6 +76,15 @@ pub fn for_fuzzing() -> Result<()> {
         run(cargo().args(FUZZER))?;
     }
     Ok(())
+}
+
+/// For telling which lines the tests reach, besides what they need.
+pub fn for_coverage() -> Result<()> {
+    if !cargo().args(["llvm-cov", "--version"]).output()?.status.success() {
+        eprintln!("cargo-llvm-cov is missing: it counts what programs run through");
+        run(cargo().args(COVERAGE))?;
+    }
+    run(Command::new("rustup").args(["component", "add", "llvm-tools"]))
 }
 
 /// Installs `packages`, and the linker if it is missing.

@@ -117,7 +117,7 @@ fn controller(directory: &RuntimeDirectory) -> Option<ControllerReport> {
 
 fn valid_grants(sources: &[SourceGrants], now: Boottime) -> usize {
     let grants = sources.iter().flat_map(SourceGrants::all);
-    grants.filter(|grant| !grant.deadline().passed(now)).count()
+    grants.filter(|grant| !grant.passed(now)).count()
 }
 
 fn held(source: Address, until: Boottime, now: Boottime) -> HeldReport {

@@ -77,10 +77,10 @@ pub fn measure(effort: Effort) -> Result<Section> {
         }
     }
     section.plots.push(plot);
-    let attacks = [None, Some(100_000), Some(1_000_000)];
     let rows = KINDS.into_iter().flat_map(|kind| {
         let first = first(kind);
-        attacks.map(|rate| name(kind, rate.map(|rate| (first, rate))))
+        let attacks = [(first, 100_000), (first, 1_000_000), (Forged::TwoKnocks, 1_000_000)];
+        [None].into_iter().chain(attacks.map(Some)).map(move |attack| name(kind, attack))
     });
     section.excerpt = Some(Excerpt { rows: rows.collect(), columns: vec![0, 1, 2, 3, 5, 6, 7, 8] });
     section.note("Forged SYNs from addresses that are others each time come to the first knock port, or by turns to the first two, through a veth pair: up to 100,000 a second from a packet socket, more as frames that the kernel injects (live frames), both evenly. For fwknopd they are datagrams of its packets' form.");

@@ -12,7 +12,6 @@ use crate::programs::{Action, Empty, XdpFilter};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dropper {
     EmptyNative,
-    ReadingNative,
     OursNative,
     XdpFilter,
     EmptyGeneric,
@@ -43,9 +42,8 @@ const IPTABLES_RAW: &str = "*raw\n:PREROUTING ACCEPT\n-A PREROUTING -p tcp --dpo
 const IPTABLES_FILTER: &str = "*filter\n:INPUT ACCEPT\n-A INPUT -p tcp --dport 22 -j DROP\nCOMMIT\n";
 
 impl Dropper {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 9] = [
         Self::EmptyNative,
-        Self::ReadingNative,
         Self::OursNative,
         Self::XdpFilter,
         Self::EmptyGeneric,
@@ -59,10 +57,9 @@ impl Dropper {
     pub fn name(self) -> &'static str {
         match self {
             Self::EmptyNative => "an XDP program that drops everything",
-            Self::ReadingNative => "one that looks at the ports first",
             Self::OursNative => "knock-ctl",
             Self::XdpFilter => "xdp-filter",
-            Self::EmptyGeneric => "the first program in generic mode",
+            Self::EmptyGeneric => "the same program in generic mode",
             Self::OursGeneric => "knock-ctl in generic mode",
             Self::NftIngress => "nftables, at the ingress hook",
             Self::IptablesRaw => "iptables, in raw",
@@ -81,15 +78,14 @@ impl Dropper {
             let attached = KnockCtl::attach_in(lab, folder, CONFIG, mode)?;
             anyhow::Ok(InPlace::Ours { _attached: attached })
         };
-        let empty = |action, mode| {
-            let mut empty = Empty::load(action)?;
+        let empty = |mode| {
+            let mut empty = Empty::load(Action::Drop)?;
             lab.enter(Machine::Server, || empty.attach(INTERFACE, mode))??;
             anyhow::Ok(InPlace::Empty { _program: empty })
         };
         match self {
-            Self::EmptyNative => empty(Action::Drop, XdpMode::Driver),
-            Self::ReadingNative => empty(Action::DropAfterReading, XdpMode::Driver),
-            Self::EmptyGeneric => empty(Action::Drop, XdpMode::Skb),
+            Self::EmptyNative => empty(XdpMode::Driver),
+            Self::EmptyGeneric => empty(XdpMode::Skb),
             Self::OursNative => ours("native"),
             Self::OursGeneric => ours("generic"),
             Self::XdpFilter => {

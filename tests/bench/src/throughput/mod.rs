@@ -54,9 +54,6 @@ pub fn measure(effort: Effort) -> Result<Section> {
     }
     let rows = Dropper::ALL.map(|dropper| dropper.name().to_owned());
     section.excerpt = Some(Excerpt { rows: rows.into(), columns: (0..4).collect() });
-    section.note(
-        "The second program reads the TCP ports before it drops the frame: that much is asked of any filter.",
-    );
     section.note("Ratios are medians of the rounds', in which all take turns.");
     section.note("The kernel injects one frame again and again (live frames), and the same CPU receives it at the other end of the veth pair; sending takes as long as with the empty program, of which it is the greater part. What overflowed between the ends is not counted.");
     Ok(section)
