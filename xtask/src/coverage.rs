@@ -1,5 +1,7 @@
 //! `cargo xtask coverage`: which lines of the host-side code the tests reach.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
@@ -15,7 +17,11 @@ const LEFT_OUT: &str = "(^|/)(tests|xtask)/";
 pub fn measure() -> Result<()> {
     setup::for_coverage()?;
     let target = target().join("coverage");
-    let environment = environment(&target.join("build"))?;
+    let built = target.join("build");
+    fs::create_dir_all(&built)?;
+    // Programs that the tests run as somebody else leave their counts there too.
+    fs::set_permissions(&built, Permissions::from_mode(0o1777))?;
+    let environment = environment(&built)?;
     let counted = || {
         let mut command = cargo();
         command.envs(environment.iter().cloned());

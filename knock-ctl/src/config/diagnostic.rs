@@ -1,7 +1,7 @@
 //! What is wrong with a file, where, and what to write instead.
 
 use std::error::Error;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// A place in a file: line and column count from 1, columns in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,11 +24,26 @@ pub struct Diagnostic {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:", self.file)?;
+        write!(f, "{}:", OneLine(&self.file))?;
         if let Some(Position { line, column }) = self.position {
             write!(f, "{line}:{column}:")?;
         }
-        write!(f, " {}; {}", self.message, self.help)
+        write!(f, " {}; {}", OneLine(&self.message), OneLine(&self.help))
+    }
+}
+
+/// Text that may name what stands in a file, with characters escaped that would break the line or steer a terminal.
+struct OneLine<'a>(&'a str);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|character| {
+            if character.is_control() {
+                write!(f, "{}", character.escape_default())
+            } else {
+                f.write_char(character)
+            }
+        })
     }
 }
 
@@ -66,3 +81,22 @@ impl fmt::Display for ConfigErrors {
 }
 
 impl Error for ConfigErrors {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_file_says_breaks_no_line() {
+        let diagnostic = Diagnostic {
+            file: "doors.d/o\nce".into(),
+            position: Some(Position { line: 2, column: 9 }),
+            message: "it names \u{1b}[2J, ä and \"\t\"".into(),
+            help: "write another name".into(),
+        };
+        assert_eq!(
+            diagnostic.to_string(),
+            r#"doors.d/o\nce:2:9: it names \u{1b}[2J, ä and "\t"; write another name"#
+        );
+    }
+}
