@@ -4,7 +4,7 @@ use crate::address::Address;
 use crate::hash::HashKey;
 
 /// Places where it is noted that some source was granted something, a byte each; a power of two.
-pub const GRANTED_MARKS: u32 = 1 << 18;
+pub const GRANTED_MARKS: u32 = 1 << 20;
 
 /// Bits of a source that the entry of its attempt keeps in its two words, besides those that choose the set.
 pub(crate) const CHECK_BITS: u32 = 22;
