@@ -3,7 +3,7 @@
 use core::num::NonZero;
 
 use crate::access::is_open_to_source;
-use crate::attempt::{Attempt, AttemptSet, BrokenBy, Fingerprint, Way, is_within};
+use crate::attempt::{Attempt, BrokenBy, Fingerprint, Way, is_within};
 use crate::event::{Event, EventKind};
 use crate::packet::{Packet, Segment};
 use crate::port::Protocol;
@@ -99,7 +99,7 @@ pub fn attempt_of<T: Tables>(tables: &T, source: SourceIdentity) -> Attempt {
 fn find<T: Tables>(tables: &T, source: SourceIdentity) -> Option<(Way, Attempt)> {
     let set = source.set(tables.attempt_sets());
     if !tables.attempt_tags(set)?.may_hold(source) {
-        return Some(AttemptSet::<T::Word>::NOWHERE);
+        return Some((Way::ANY, Attempt::NONE));
     }
     Some(tables.attempt_set(set)?.find(source, tables.search()))
 }
@@ -159,7 +159,10 @@ fn take_step<T: Tables>(
     } else {
         let edge = (*hit)?.first;
         let way = match attempt.state {
-            ROOT => set.place(now, tables.rules().longest_timeout, tables.search()),
+            ROOT => {
+                let timeout = tables.rules().longest_timeout;
+                set.place(now, timeout, tables.search(), |number| tables.unfollowed(number))
+            }
             // The note of how its last attempt ended.
             _ => way,
         };

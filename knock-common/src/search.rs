@@ -11,8 +11,6 @@ use crate::word::Word;
 pub struct Search<W> {
     rank: W,
     way: W,
-    /// Any that is not to be followed.
-    number: W,
 }
 
 /// A way that is worse than any.
@@ -34,13 +32,6 @@ impl<W: Word> Search<W> {
         }
     }
 
-    /// The same number, out of the verifier's sight. What was found is kept.
-    #[inline(always)]
-    pub fn unfollowed(&self, number: u64) -> u64 {
-        self.number.store(number);
-        self.number.load()
-    }
-
     /// The lowest rank; `u64::MAX` where nothing was found.
     #[inline(always)]
     pub fn lowest(&self) -> u64 {
@@ -54,4 +45,4 @@ impl<W: Word> Search<W> {
     }
 }
 
-const _: () = assert!(size_of::<Search<u64>>() == 24);
+const _: () = assert!(size_of::<Search<u64>>() == 16);

@@ -46,7 +46,7 @@ fn attempt(steps: u32, started: u64) -> Attempt {
 
 /// Puts an attempt where the set has room for it.
 fn add(set: &AttemptSet<AtomicU64>, who: SourceIdentity, attempt: &Attempt, now: u64) {
-    let way = set.place(Boottime::from_milliseconds(now), TIMEOUT, &search());
+    let way = set.place(Boottime::from_milliseconds(now), TIMEOUT, &search(), |number| number);
     set.store(way, who, attempt);
 }
 

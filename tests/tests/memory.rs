@@ -41,6 +41,19 @@ fn the_tables_of_many_doors_cost_what_is_said_of_them() {
     assert_sum_fits(&rule_set(&Rules { doors: (0..1000).map(door).collect(), ..Rules::default() }));
 }
 
+#[test]
+fn each_loading_makes_one_map_of_constants() {
+    if !privileged() {
+        return;
+    }
+    let compiled = compile(&rule_set(&one_door()), &PreviousStates::new()).unwrap();
+    let sizes = TableSizes::new(1024, 1024, 64, &compiled, 1);
+    let (mut program, _maps) = Program::load(Variant::Plain, &sizes, HashKey([1; KEY_WORDS]), None).unwrap();
+    let names: Vec<_> = program.ebpf_mut().maps().map(|(name, _)| name.to_owned()).collect();
+    let constants: Vec<_> = names.iter().filter(|name| name.starts_with(".rodata")).collect();
+    assert_eq!(constants, [".rodata"]);
+}
+
 fn one_door() -> Rules {
     let door = Door::new([7000, 8000, 9000].map(Port::tcp).to_vec(), vec![Port::tcp(22)]);
     Rules { doors: vec![door], ..Rules::default() }

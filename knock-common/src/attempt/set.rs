@@ -35,6 +35,9 @@ pub struct AttemptSet<W> {
 pub struct Way(usize);
 
 impl Way {
+    /// Of a source without an attempt.
+    pub const ANY: Self = Self(0);
+
     /// The one with this number, counted around.
     #[inline(always)]
     pub(super) const fn at(number: usize) -> Self {
@@ -66,9 +69,6 @@ impl Attempt {
 }
 
 impl<W: Word> AttemptSet<W> {
-    /// What is found of a source without an attempt.
-    pub const NOWHERE: (Way, Attempt) = (Way(0), Attempt::NONE);
-
     /// The source's attempt, expired or not, or one that does not exist.
     #[inline(always)]
     pub fn find(&self, source: SourceIdentity, search: &Search<W>) -> (Way, Attempt) {
@@ -82,12 +82,12 @@ impl<W: Word> AttemptSet<W> {
             }
         }
         let Some(way) = search.best() else {
-            return Self::NOWHERE;
+            return (Way::ANY, Attempt::NONE);
         };
         let way = Way::at(way);
         match self.entry(way) {
             Some((identity, progress)) => (way, Attempt::read(progress, identity)),
-            None => Self::NOWHERE,
+            None => (Way::ANY, Attempt::NONE),
         }
     }
 
@@ -102,9 +102,15 @@ impl<W: Word> AttemptSet<W> {
     }
 
     /// Where a new attempt goes: in the place of an expired one, else of the oldest of those that have come as far as
-    /// [`Crowd::gives_up`] says. `longest_timeout` is in milliseconds.
+    /// [`Crowd::gives_up`] says. `longest_timeout` is in milliseconds, `unfollowed` as [`crate::frame::Frame::unfollowed`].
     #[inline(always)]
-    pub fn place(&self, now: Boottime, longest_timeout: u32, search: &Search<W>) -> Way {
+    pub fn place(
+        &self,
+        now: Boottime,
+        longest_timeout: u32,
+        search: &Search<W>,
+        unfollowed: impl Fn(u64) -> u64,
+    ) -> Way {
         let now = now.milliseconds();
         search.begin();
         let mut crowd = Crowd::default();
@@ -116,7 +122,7 @@ impl<W: Word> AttemptSet<W> {
                 search.consider(way, 0);
             }
         }
-        let level = Crowd(search.unfollowed(crowd.0)).gives_up();
+        let level = Crowd(unfollowed(crowd.0)).gives_up();
         if search.best().is_none() {
             for (way, (identity, progress)) in self.entries().enumerate() {
                 let attempt = Attempt::read(progress, identity);

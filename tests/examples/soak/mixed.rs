@@ -27,8 +27,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const ROOM: Duration = Duration::from_secs(600);
 /// A controller's memory at the end of its life may be so much more at the end than at the beginning.
 const GROWTH: f64 = 1.1;
-/// Interfaces that are filtered, and programs on each. A program stays that of the controller that attached it, which may be
-/// another one for each; the present one has its own besides. With each controller's goes a map of constants.
+/// Interfaces that are filtered, and programs on each. Each keeps those of the controller that attached it; the present one
+/// has its own besides. With each goes a map of constants.
 const INTERFACES: usize = 2;
 const PROGRAMS: usize = 2;
 /// Least lives before and after that to compare.
@@ -85,7 +85,7 @@ pub fn run(length: &Length, flood: u32, step: Option<Duration>) -> Result<bool> 
     let after = seen.last().copied().unwrap_or_default();
     for (what, before, after, more) in [
         ("programs", before.programs, after.programs, PROGRAMS * INTERFACES),
-        ("maps", before.maps, after.maps, PROGRAMS * INTERFACES),
+        ("maps", before.maps, after.maps, INTERFACES),
         ("pins", before.pins, after.pins, 0),
     ] {
         let expected = before..=before + more;
