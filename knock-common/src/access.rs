@@ -93,18 +93,7 @@ pub(crate) fn is_granted<T: Tables>(
     port: u16,
     entry: PortEntry,
 ) -> bool {
-    let Some(grants) = tables.grants(source) else {
-        return false;
-    };
-    let now = tables.now();
-    let search = tables.search();
-    search.begin();
-    for (index, grant) in grants.all().iter().enumerate() {
-        if !grant.passed(now) && opens(tables, grant.granted(), protocol, port, entry) {
-            search.consider(index, 0);
-        }
-    }
-    grants.is_of(source) && search.best().is_some()
+    holds_grant(tables, source, |granted| opens(tables, granted, protocol, port, entry))
 }
 
 /// Whether the source is more than a stranger: trusted for some port, granted something, or one that has a flow here.
@@ -114,12 +103,12 @@ pub(crate) fn is_known<T: Tables>(tables: &T, source: &Address) -> bool {
     if tables.rules().has(RuleOption::Trusted) && !matches!(tables.trust(source), None | Some(TRUST_NOBODY)) {
         return true;
     }
-    holds_grant(tables, source) || is_noted(tables, &FiveTuple::of_peer(*source))
+    holds_grant(tables, source, |_| true) || is_noted(tables, &FiveTuple::of_peer(*source))
 }
 
-/// Whether the source has some valid grant.
+/// Whether the source has a valid grant, used up or not, of what is asked for.
 #[inline(always)]
-fn holds_grant<T: Tables>(tables: &T, source: &Address) -> bool {
+fn holds_grant<T: Tables>(tables: &T, source: &Address, is_it: impl Fn(Granted) -> bool) -> bool {
     let Some(grants) = tables.grants(source) else {
         return false;
     };
@@ -127,7 +116,7 @@ fn holds_grant<T: Tables>(tables: &T, source: &Address) -> bool {
     let search = tables.search();
     search.begin();
     for (index, grant) in grants.all().iter().enumerate() {
-        if !grant.passed(now) {
+        if !grant.passed(now) && is_it(grant.granted()) {
             search.consider(index, 0);
         }
     }

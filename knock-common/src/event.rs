@@ -116,3 +116,39 @@ impl Event {
 pub const RING_EVENTS: u32 = 1024;
 
 const _: () = assert!(size_of::<Event>() == 56);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_found_by_its_number() {
+        let kinds: Vec<_> = (0..=8).map(EventKind::from_number).collect();
+        let numbers: Vec<_> = kinds.iter().map(|kind| kind.map(|kind| kind as u32)).collect();
+        assert_eq!(numbers, [None, Some(1), Some(2), Some(3), Some(4), Some(5), Some(6), Some(7), None]);
+    }
+
+    #[test]
+    fn an_event_is_read_from_its_bytes() {
+        let mut event = Event {
+            serial: 1,
+            time: 2,
+            deadline: 3,
+            source: Address::from_words(4, 5),
+            door: 6,
+            kind: EventKind::Open as u32,
+            detail: 8,
+            padding: 0,
+        };
+        let bytes = |event: &Event| -> Vec<u8> {
+            let words = [event.serial, event.time, event.deadline, 4, 5].map(u64::to_ne_bytes);
+            let halves = [event.door, event.kind, event.detail, event.padding].map(u32::to_ne_bytes);
+            words.iter().flatten().chain(halves.iter().flatten()).copied().collect()
+        };
+        assert_eq!(Event::from_bytes(&bytes(&event)), Some(event));
+        assert_eq!(Event::from_bytes(&[bytes(&event), vec![0; 4]].concat()), Some(event));
+        assert_eq!(Event::from_bytes(&bytes(&event)[..55]), None);
+        event.refuse(Refusal::TableFull);
+        assert_eq!((event.kind, event.detail), (EventKind::GrantRefused as u32, Refusal::TableFull as u32));
+    }
+}

@@ -273,3 +273,14 @@ fn a_token_comes_back_when_its_connection_never_answers() {
     assert!(connections.lend(tuple(1, 3), after));
     assert!(!connections.lend(tuple(1, 4), after), "the spent token was lent again");
 }
+
+#[test]
+fn counting_anew_forgets_what_is_spent_and_what_is_lent() {
+    let mut connections = Connections::new(2);
+    let now = Boottime::from_milliseconds(1000);
+    assert!(connections.lend(tuple(1, 1), now) && connections.lend(tuple(1, 2), now));
+    assert!(connections.spend(tuple(1, 2), now));
+    connections.reset(3);
+    assert_eq!(connections.left(now), 3);
+    assert!(!connections.spend(tuple(1, 1), now), "a token of before was spent");
+}

@@ -1,4 +1,4 @@
-//! The project's own tasks: `cargo xtask setup|build|package|test|coverage|soak|fuzz|bench|demo|evening|vm`.
+//! The project's own tasks: `cargo xtask setup|build|package|test|coverage|mutants|soak|fuzz|bench|demo|evening|vm`.
 
 mod bench;
 mod bpf_toolchain;
@@ -7,6 +7,7 @@ mod coverage;
 mod demo;
 mod evening;
 mod fuzz;
+mod mutants;
 mod package;
 mod setup;
 mod soak;
@@ -75,6 +76,13 @@ enum Task {
     },
     /// Tell which lines the tests reach, after installing what that needs: as root, and as long as they take
     Coverage,
+    /// Change the core in a thousand ways and look whether tests notice, after installing what that needs: for hours
+    #[command(disable_help_flag = true)]
+    Mutants {
+        /// As in `cargo xtask mutants -j4 --iterate`; `--help` tells all
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Show on this machine, in network namespaces, what knock-ctl does
     Demo,
     /// Run tests under other kernels, in emulated machines
@@ -121,6 +129,7 @@ fn run(task: Task) -> Result<()> {
             fuzz::fuzz(&targets, Duration::from_secs(seconds), corpora)
         }
         Task::Coverage => coverage::measure(),
+        Task::Mutants { arguments } => mutants::make(&arguments),
         Task::Demo => demo::run(),
         Task::Vm(selection) => vm::run(&selection),
         Task::Evening { debug } => evening::run(Profile::of(debug)),

@@ -117,6 +117,7 @@ pub struct Segment {
     pub protocol: Protocol,
     /// None set for UDP.
     pub flags: TcpFlags,
+    /// `false` for UDP.
     pub has_payload: bool,
     /// The first of several fragments.
     pub fragment: bool,

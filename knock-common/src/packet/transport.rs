@@ -62,7 +62,7 @@ fn udp<F: Frame + ?Sized>(frame: &F, payload: Payload, packet: &mut Packet) -> R
         destination_port: ports as u16,
         flags: TcpFlags::NONE,
         sequence_number: 0,
-        has_payload: length > UDP_HEADER,
+        has_payload: false,
         fragment: payload.fragment,
     });
     Ok(())

@@ -33,7 +33,7 @@ struct CommandLine {
     /// Where results.json, results.md and the plots are put
     #[arg(long, default_value = "target/bench")]
     folder: PathBuf,
-    /// The workspace in whose docs and README they are published too
+    /// The workspace below whose tests/bench/measurements, and in whose README, they are published too
     #[arg(long, conflicts_with_all = ["quick", "only"])]
     publish: Option<PathBuf>,
     /// Only say to this socket what time it is: how the section `event` runs this program

@@ -1,6 +1,6 @@
-//! A second, naive implementation of what happens to a packet, written from the contract's text alone.
+//! A second, naive implementation of what happens to a packet, written from the README's rules alone.
 //!
-//! It holds everything in plain collections, has no bounds on its state but those that the contract sets, and is meant
+//! It holds everything in plain collections, has no bounds on its state but those that the rules set, and is meant
 //! to be read: where it and the kernel program differ, one of them is wrong.
 
 mod accepted;
@@ -42,7 +42,7 @@ use std::net::IpAddr;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     pub pass: bool,
-    /// One of the contract's reasons.
+    /// One of the reasons that `status` shows.
     pub reason: &'static str,
     pub events: Vec<Event>,
 }

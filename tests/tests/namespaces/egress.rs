@@ -9,6 +9,7 @@ use aya::programs::{LinkOrder, ProgramInfo, SchedClassifier, TcAttachType};
 use knock_common::hash::{HashKey, KEY_WORDS};
 use knock_ctl::datapath::{self, DatapathError, EgressHook, Mode, Pins, Program, TableSizes, Variant};
 use knock_ctl::rules::{PreviousStates, compile};
+use knock_lab::KernelRelease;
 use knock_tests::lab::{INTERFACE, Machine, privileged};
 use knock_tests::model::Rules;
 use knock_tests::rule_set::rule_set;
@@ -22,11 +23,14 @@ const NAME: &str = "knock_egress";
 /// A filter that lets everything pass, in the words of `tc`.
 const PASS_ALL: &[&str] = &["protocol", "all", "bpf", "bytecode", "1,6 0 0 4294967295", "flowid", "1:1"];
 
-/// The programs at an interface of the server by TCX, in the order in which they see a packet.
+/// The programs at an interface of the server by TCX, in the order in which they see a packet. None before Linux 6.6.
 fn by_tcx(site: &Site, interface: &str) -> Vec<u32> {
     let query = || SchedClassifier::query_tcx(interface, TcAttachType::Egress);
-    let (_, programs) = site.lab.enter(Machine::Server, query).unwrap().unwrap();
-    programs.iter().map(ProgramInfo::id).collect()
+    match site.lab.enter(Machine::Server, query).unwrap() {
+        Ok((_, programs)) => programs.iter().map(ProgramInfo::id).collect(),
+        Err(_) if KernelRelease::running().unwrap() < KernelRelease(6, 6) => Vec::new(),
+        Err(error) => panic!("{error}"),
+    }
 }
 
 /// A filter of a clsact qdisc.

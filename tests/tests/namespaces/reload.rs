@@ -35,7 +35,8 @@ fn grants_connections_and_attempts_go_on() {
     if !privileged() {
         return;
     }
-    let site = Site::new(SSH_DOOR);
+    let door = format!("{SSH_DOOR}seq_timeout = \"2m\"\n");
+    let site = Site::new(&door);
     let lab = &site.lab;
     let _services = [Service::start(lab, SSH), Service::start(lab, 443)];
     let mut controller = site.attach(&[]);
@@ -46,7 +47,7 @@ fn grants_connections_and_attempts_go_on() {
     stock_knock(lab, Machine::Stranger, &["-d", "5"], server, &["7000", "8000"]);
     let grants = site.grants();
 
-    site.configure(&format!("[log]\nstages = true\n{WEB_DOOR}{SSH_DOOR}open_for = \"5m\"\n"));
+    site.configure(&format!("[log]\nstages = true\n{WEB_DOOR}{door}open_for = \"5m\"\n"));
     let changes = reloaded(&site.knock_ctl(&["reload"]));
     assert_eq!(changes, ["door web: added", "door ssh: changed", "[log]: changed"]);
     controller.expect("took the configuration anew");

@@ -22,6 +22,9 @@ const FUZZER: [&str; 5] = ["install", "cargo-fuzz", "--version", "0.13.2", "--lo
 /// The version that coverage is measured with.
 const COVERAGE: [&str; 5] = ["install", "cargo-llvm-cov", "--version", "0.9.1", "--locked"];
 
+/// The version that changes the core.
+const MUTANTS: [&str; 5] = ["install", "cargo-mutants", "--version", "27.1.0", "--locked"];
+
 /// For building, testing and the demo.
 pub fn everything() -> Result<()> {
     with_programs(programs::missing())
@@ -85,6 +88,15 @@ pub fn for_coverage() -> Result<()> {
         run(cargo().args(COVERAGE))?;
     }
     run(Command::new("rustup").args(["component", "add", "llvm-tools"]))
+}
+
+/// For telling whether the tests notice a core that is wrong.
+pub fn for_mutants() -> Result<()> {
+    if !cargo().args(["mutants", "--version"]).output()?.status.success() {
+        eprintln!("cargo-mutants is missing: it changes the core and runs the tests");
+        run(cargo().args(MUTANTS))?;
+    }
+    Ok(())
 }
 
 /// Installs `packages`, and the linker if it is missing.

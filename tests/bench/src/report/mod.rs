@@ -1,6 +1,7 @@
 //! What a run has found: tables, a JSON file and plots of the same figures.
 
 mod document;
+mod legend;
 mod plot;
 mod publish;
 mod text;

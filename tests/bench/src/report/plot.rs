@@ -15,6 +15,8 @@ use plotters::prelude::{
 use plotters::series::LineSeries;
 use plotters::style::Color as _;
 
+use super::legend;
+
 const SIZE: (u32, u32) = (880, 480);
 const FONT: &str = "sans-serif";
 
@@ -111,7 +113,14 @@ impl Plot {
         for (index, line) in self.lines.iter().enumerate() {
             draw_line(&mut chart, line, index)?;
         }
+        let drawn: Vec<Vec<_>> = self
+            .lines
+            .iter()
+            .map(|line| line.points.iter().map(|point| chart.backend_coord(point)).collect())
+            .collect();
+        let (width, height) = chart.plotting_area().get_pixel_range();
         let mut legend = chart.configure_series_labels();
+        legend.position(legend::place(&drawn, &width, &height));
         legend.background_style(WHITE.mix(0.85)).border_style(BLACK.mix(0.3)).label_font((FONT, 14));
         legend.draw().map_err(undrawn)?;
         area.present().map_err(undrawn)

@@ -1,4 +1,4 @@
-//! Where people read the results: below docs, and an excerpt in the README.
+//! Where people read the results: tests/bench/measurements, and an excerpt in the README.
 
 use std::fs;
 use std::path::Path;

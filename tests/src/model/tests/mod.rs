@@ -1,4 +1,4 @@
-//! The contract, sentence by sentence, as the model understands it.
+//! The rules, sentence by sentence, as the model understands it.
 
 mod answers;
 mod audit;

@@ -9,7 +9,7 @@ use crate::site::Aim;
 pub struct Fate {
     /// The server's kernel takes it for the service behind the port when no filter is there.
     pub is_delivered: bool,
-    /// The contract takes it for a knock.
+    /// By the rules it is a knock.
     pub is_knock: bool,
 }
 
