@@ -43,6 +43,8 @@ fn renew_accepted<T: Tables>(
     };
     let rules = tables.rules();
     match segment.protocol {
+        // A SYN that somebody forged is answered with RST by the address that it names.
+        Protocol::Tcp if matches!(flow.phase, Phase::HalfOpen) && !acknowledges(segment) => {}
         Protocol::Tcp => {
             let kept = confirm(tables, tuple, &flow, identity);
             let phase = next_phase(&flow, segment);
@@ -80,6 +82,12 @@ fn renew_outgoing<T: Tables>(
     true
 }
 
+/// Whether the segment says that its sender has taken the other end's SYN.
+#[inline(always)]
+fn acknowledges(segment: &Segment) -> bool {
+    segment.flags.contains(TcpFlags::ACK) && !segment.flags.intersects(TcpFlags::SYN.union(TcpFlags::RST))
+}
+
 /// The phase of a TCP connection behind a packet of its remote end.
 #[inline(always)]
 fn next_phase(flow: &Flow, segment: &Segment) -> Phase {
@@ -106,8 +114,10 @@ pub(crate) fn opens_flow<T: Tables>(
         return !grant.is_limited();
     };
     let sequence = SequenceTag::of(segment.sequence_number);
+    // The SYN or datagram again. A connection that is over has its SYN no more, and a new one needs a token.
     if let Some((_, flow)) = set.find(identity, now, tables.search())
         && flow.sequence == sequence
+        && !matches!(flow.phase, Phase::Closing)
     {
         return true;
     }
@@ -126,7 +136,7 @@ pub(crate) fn opens_flow<T: Tables>(
     recorded || !grant.is_limited()
 }
 
-/// Both ends have spoken: the grant that let the connection in is in use, and a limited one has spent a token. Returns the
+/// The other end of a flow has answered: the grant that let it in is in use, and a limited one has spent a token. Returns the
 /// grant as the flow is to keep it: with its token still lent where another CPU was at the count.
 #[inline(always)]
 pub(crate) fn confirm<T: Tables>(

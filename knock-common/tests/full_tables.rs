@@ -217,6 +217,28 @@ fn half_open_flows_of_the_same_address_go_before_those_of_others() {
 }
 
 #[test]
+fn connections_that_are_over_go_behind_half_open_ones_and_first_those_of_the_same_address() {
+    let set = FlowSet::default();
+    assert!(record(&set, tuple(9, 1), Phase::Established, 1000));
+    assert!(record(&set, tuple(9, 2), Phase::Closing, 1000));
+    assert!(record(&set, tuple(9, 3), Phase::HalfOpen, 1000));
+    for port in 3..FLOW_WAYS as u16 {
+        assert!(record(&set, tuple(1, port), Phase::Closing, 1001));
+    }
+    assert!(record(&set, tuple(1, 100), Phase::Closing, 1002));
+    assert_eq!(phase(&set, tuple(9, 3), 1003), None, "a half-open one of another");
+    for forged in 101..1000 {
+        assert!(record(&set, tuple(1, forged), Phase::Closing, 1002), "there is room for one more");
+    }
+    assert_eq!(phase(&set, tuple(9, 2), 1003), Some(Phase::Closing), "an address crowded out another");
+    for port in 0..FLOW_WAYS as u16 {
+        record(&set, tuple(1, port), Phase::Established, 1004);
+    }
+    assert_eq!(phase(&set, tuple(9, 2), 1005), None);
+    assert_eq!(phase(&set, tuple(9, 1), 1005), Some(Phase::Established));
+}
+
+#[test]
 fn a_forged_syn_does_not_make_a_live_connection_half_open() {
     let set = FlowSet::default();
     assert!(record(&set, tuple(1, 1), Phase::Established, 1000));

@@ -3,7 +3,7 @@
 use knock_tests::core::CoreFilter;
 use knock_tests::model::{Door, FlowLives, FlowState, Model, Port, Rules};
 use knock_tests::packet::Frame;
-use knock_tests::packet::numbers::{ACK, FIN, PSH, RST};
+use knock_tests::packet::numbers::{ACK, FIN, PSH, RST, SYN};
 use knock_tests::state::State;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -138,4 +138,31 @@ fn what_the_server_ends_was_a_connection_only_if_the_client_was_heard_again() {
         both.now_ms += 120_000;
         assert_eq!(both.states(), []);
     }
+}
+
+#[test]
+fn a_forged_syn_that_its_address_resets_is_no_connection_and_gives_its_token_back() {
+    for flags in [RST, RST | ACK, FIN, PSH, SYN | ACK, 0] {
+        let mut both = Both::let_in(1, Rules::default().flow_lives);
+        assert_eq!(both.send(&syn(40_000, 10)), "granted");
+        assert_eq!(both.send(&syn(40_000, 11).flags(flags)), "flow");
+        assert_eq!(both.states(), [FlowState::HalfOpen], "{flags:#x}");
+        both.now_ms += 30_000;
+        assert_eq!(both.states(), []);
+        assert_eq!(both.send(&syn(40_001, 10)), "granted");
+        assert_eq!(both.send(&ack(40_001)), "flow");
+        assert_eq!(both.send(&syn(40_002, 10)), "no_grant");
+    }
+}
+
+#[test]
+fn a_syn_of_a_connection_that_has_ended_needs_a_token_of_its_own() {
+    let mut both = Both::let_in(2, Rules::default().flow_lives);
+    assert_eq!(both.send(&syn(40_000, 10)), "granted");
+    assert_eq!(both.send(&ack(40_000)), "flow");
+    assert_eq!(both.send(&syn(40_000, 10)), "granted", "sent again, late");
+    assert_eq!(both.send(&ack(40_000).flags(FIN | ACK)), "flow");
+    assert_eq!(both.send(&syn(40_000, 10)), "granted");
+    assert_eq!(both.send(&ack(40_000).payload(b"data")), "flow");
+    assert_eq!(both.send(&syn(40_000, 20)), "no_grant");
 }

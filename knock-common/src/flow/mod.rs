@@ -19,7 +19,7 @@ pub const FLOW_WAYS: usize = 16;
 pub const HALF_OPEN_LIFE: u64 = 30_000;
 
 /// How far a connection has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Phase {
     /// The first packet was seen, and no answer to it.

@@ -19,7 +19,7 @@ const DEADLINE_MAX: u64 = u64::MAX >> DEADLINE_SHIFT;
 /// What gives way where a set is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Eviction {
-    /// Half-open flows alone.
+    /// Half-open flows, then those that are closing.
     SpareTheLive,
     /// Whichever ends first.
     FirstToEnd,
@@ -50,10 +50,10 @@ impl<W: Word> FlowSet<W> {
         Some((FlowWay(way), flow))
     }
 
-    /// Records a connection: in the place of an older record of its own, of an expired flow, of a half-open one of the
-    /// same address, of the oldest half-open one, or of what else `eviction` gives up. An accepted connection that lives
-    /// takes over the SYN's sequence number and grant alone: a forged SYN must not make it half-open. `false`: there is no
-    /// room.
+    /// Records a connection: in the place of an older record of its own, of an expired flow, of a half-open one, or of what
+    /// else `eviction` gives up. Of one kind those of the same address go first, of those the one that ends first. An accepted
+    /// connection that lives takes over the SYN's sequence number and grant alone: a forged SYN must not make it half-open.
+    /// `false`: there is no room.
     #[inline(always)]
     pub fn record(
         &self,
@@ -80,8 +80,10 @@ impl<W: Word> FlowSet<W> {
                 _ if own => 0,
                 None => 1,
                 Some(Flow { phase: Phase::HalfOpen, deadline, .. }) => {
-                    let others = !identity.has_remote_of(tag);
-                    (others as u64 + 1) << 48 | deadline
+                    (1 + !identity.has_remote_of(tag) as u64) << 48 | deadline
+                }
+                Some(Flow { phase: Phase::Closing, deadline, .. }) if spare_the_live => {
+                    (3 + !identity.has_remote_of(tag) as u64) << 48 | deadline
                 }
                 Some(_) if spare_the_live => u64::MAX,
                 Some(Flow { deadline, .. }) => 3 << 48 | deadline,

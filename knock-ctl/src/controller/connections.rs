@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use knock_common::flow::{FiveTuple, FlowKind};
+use knock_common::flow::{FiveTuple, FlowKind, Phase};
 use knock_common::port::{Port, Protocol};
 use knock_common::rules::{PortEntry, Rules, port_index};
 
@@ -45,11 +45,15 @@ impl Imported {
 /// Records every connection by way of a closed port, of this host's sockets and of its connection tracking.
 pub(super) fn import(maps: &Maps, ports: &ClosedPorts, rules: &Rules) -> Result<Imported, DatapathError> {
     let mut flows = own_flows();
+    let half_open = or_none(sockets::half_open());
+    flows
+        .extend(half_open.into_iter().map(|ends| ExistingFlow::tcp(Begun::Elsewhere, Phase::HalfOpen, ends)));
     match sockets::conntrack() {
         Ok(tracked) => flows.extend(tracked.iter().flat_map(|tracked| {
+            let phase = if tracked.half_open { Phase::HalfOpen } else { Phase::Established };
             [
-                ExistingFlow { kind: FlowKind::Tcp, begun: Begun::Elsewhere, ends: tracked.original },
-                ExistingFlow { kind: FlowKind::Tcp, begun: Begun::Here, ends: tracked.reply },
+                ExistingFlow::tcp(Begun::Elsewhere, phase, tracked.original),
+                ExistingFlow::tcp(Begun::Here, phase, tracked.reply),
             ]
         })),
         Err(error) => log::warn!("connections that are forwarded here are not known: {error}"),
@@ -68,7 +72,14 @@ pub(super) fn renew(maps: &Maps, ports: &ClosedPorts, rules: &Rules) -> Result<(
 struct ExistingFlow {
     kind: FlowKind,
     begun: Begun,
+    phase: Phase,
     ends: Connection,
+}
+
+impl ExistingFlow {
+    fn tcp(begun: Begun, phase: Phase, ends: Connection) -> Self {
+        Self { kind: FlowKind::Tcp, begun, phase, ends }
+    }
 }
 
 fn own_flows() -> HashSet<ExistingFlow> {
@@ -78,15 +89,12 @@ fn own_flows() -> HashSet<ExistingFlow> {
         Some(port) if listeners.contains(&port) => Begun::Elsewhere,
         _ => Begun::Here,
     };
-    let connections = or_none(sockets::established()).into_iter().map(|ends| ExistingFlow {
-        kind: FlowKind::Tcp,
-        begun: begun(Protocol::Tcp, &ends),
-        ends,
-    });
-    let datagrams = or_none(sockets::connected_datagrams()).into_iter().map(|ends| ExistingFlow {
-        kind: FlowKind::Udp,
-        begun: begun(Protocol::Udp, &ends),
-        ends,
+    let connections = or_none(sockets::established())
+        .into_iter()
+        .map(|ends| ExistingFlow::tcp(begun(Protocol::Tcp, &ends), Phase::Established, ends));
+    let datagrams = or_none(sockets::connected_datagrams()).into_iter().map(|ends| {
+        let begun = begun(Protocol::Udp, &ends);
+        ExistingFlow { kind: FlowKind::Udp, begun, phase: Phase::Established, ends }
     });
     connections.chain(datagrams).collect()
 }
@@ -106,7 +114,7 @@ fn record(
 ) -> Result<Imported, DatapathError> {
     let now = boottime();
     let mut imported = Imported::default();
-    for ExistingFlow { kind, begun, ends } in flows {
+    for ExistingFlow { kind, begun, phase, ends } in flows {
         let protocol = if *kind == FlowKind::Udp { Protocol::Udp } else { Protocol::Tcp };
         if !ports.0.contains(&(protocol, ends.local.1)) {
             continue;
@@ -118,7 +126,7 @@ fn record(
             local_port: ends.local.1,
             kind: *kind,
         };
-        if maps.record_connection(&tuple, *begun, now, &rules.lives(*kind))? {
+        if maps.record_connection(&tuple, *begun, *phase, now, &rules.lives(*kind))? {
             imported.recorded += 1;
         } else {
             imported.left_out += 1;

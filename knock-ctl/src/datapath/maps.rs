@@ -186,11 +186,13 @@ impl Maps {
         Ok(self.rules.get(&slot, 0).map_err(DatapathError::map("RULES"))?.0)
     }
 
-    /// Records a connection that exists already, accepted or begun here. `false`: there is no room for it.
+    /// Records a connection that exists already, accepted or begun here, and how far it has come at least. `false`: there is no
+    /// room for it.
     pub fn record_connection(
         &self,
         tuple: &FiveTuple,
         begun: Begun,
+        phase: Phase,
         now: Boottime,
         lives: &FlowLives,
     ) -> Result<bool, DatapathError> {
@@ -206,12 +208,13 @@ impl Maps {
         };
         let search = Search::<AtomicU64>::default();
         match set.find(identity, now, &search) {
+            Some(_) if phase == Phase::HalfOpen => Ok(true),
             Some((way, flow)) => {
-                set.renew(way, &flow, flow.grant, Phase::Established, now, lives);
+                set.renew(way, &flow, flow.grant, phase, now, lives);
                 Ok(true)
             }
             None => {
-                let flow = NewFlow::without_grant(Phase::Established);
+                let flow = NewFlow::without_grant(phase);
                 Ok(set.record(identity, &flow, now, lives, eviction, &search))
             }
         }

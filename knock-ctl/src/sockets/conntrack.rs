@@ -23,6 +23,8 @@ pub struct TrackedConnection {
     pub original: Connection,
     /// Packets of the side that answers.
     pub reply: Connection,
+    /// Whether the answer to its SYN has not been acknowledged yet.
+    pub half_open: bool,
 }
 
 /// There exactly where nf_conntrack is loaded. Asking over netlink instead would load it.
@@ -61,22 +63,34 @@ impl NetlinkDeserializable for Entry {
 }
 
 fn live_tcp(attributes: &[ConntrackAttribute]) -> Option<TrackedConnection> {
-    let (mut original, mut reply, mut live) = (None, None, false);
+    let (mut original, mut reply, mut state) = (None, None, None);
     for attribute in attributes {
         match attribute {
             ConntrackAttribute::CtaTupleOrig(tuple) => original = tcp_connection(tuple),
             ConntrackAttribute::CtaTupleReply(tuple) => reply = tcp_connection(tuple),
-            ConntrackAttribute::CtaProtoInfo(infos) => live = infos.iter().any(is_live),
+            ConntrackAttribute::CtaProtoInfo(infos) => state = infos.iter().find_map(tcp_state),
             _ => {}
         }
     }
-    live.then_some(TrackedConnection { original: original?, reply: reply? })
+    let half_open = match state? {
+        SYN_RECV => true,
+        ESTABLISHED..=LAST_ACK => false,
+        _ => return None,
+    };
+    Some(TrackedConnection { original: original?, reply: reply?, half_open })
 }
 
-/// SYN_RECV, ESTABLISHED, FIN_WAIT, CLOSE_WAIT, LAST_ACK (linux/netfilter/nf_conntrack_tcp.h).
-fn is_live(info: &ProtoInfo) -> bool {
-    let ProtoInfo::TCP(attributes) = info else { return false };
-    attributes.iter().any(|attribute| matches!(attribute, ProtoInfoTCP::State(2..=6)))
+// States of a TCP connection (linux/netfilter/nf_conntrack_tcp.h); FIN_WAIT and CLOSE_WAIT lie between the last two.
+const SYN_RECV: u8 = 2;
+const ESTABLISHED: u8 = 3;
+const LAST_ACK: u8 = 6;
+
+fn tcp_state(info: &ProtoInfo) -> Option<u8> {
+    let ProtoInfo::TCP(attributes) = info else { return None };
+    attributes.iter().find_map(|attribute| match attribute {
+        ProtoInfoTCP::State(state) => Some(*state),
+        _ => None,
+    })
 }
 
 fn tcp_connection(tuple: &[Tuple]) -> Option<Connection> {
@@ -148,13 +162,14 @@ mod tests {
     fn a_translated_connection_is_given_as_it_arrives() {
         let original = Connection { local: end("203.0.113.1", 22), remote: end("192.0.2.7", 4000) };
         let reply = Connection { local: end("192.0.2.7", 4000), remote: end("10.0.0.2", 2222) };
-        assert_eq!(entry(Protocol::Tcp, 3), Some(TrackedConnection { original, reply }));
+        assert_eq!(entry(Protocol::Tcp, 3), Some(TrackedConnection { original, reply, half_open: false }));
     }
 
     #[test]
     fn only_live_tcp_connections_count() {
         let live: Vec<u8> = (0..=9).filter(|&state| entry(Protocol::Tcp, state).is_some()).collect();
         assert_eq!(live, [2, 3, 4, 5, 6]);
+        assert!(entry(Protocol::Tcp, 2).unwrap().half_open);
         assert_eq!(entry(Protocol::Udp, 3), None);
     }
 }

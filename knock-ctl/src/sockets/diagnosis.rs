@@ -10,19 +10,26 @@ use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 use super::{Connection, SocketsError};
 use crate::netlink::{Scope, ask};
 
-/// Connections that were accepted, are being accepted, or were answered.
-pub(super) const CONNECTED: StateFlags = StateFlags::SYN_RECV
-    .union(StateFlags::ESTABLISHED)
+/// Connections that were accepted, or were answered.
+pub(super) const CONNECTED: StateFlags = StateFlags::ESTABLISHED
     .union(StateFlags::FIN_WAIT1)
     .union(StateFlags::FIN_WAIT2)
     .union(StateFlags::CLOSE_WAIT)
     .union(StateFlags::LAST_ACK)
     .union(StateFlags::CLOSING);
 
-/// Every TCP connection that has a socket here, from SYN-RECEIVED on and up to TIME-WAIT, each once, in order.
+/// Connections whose SYN was answered, and of which no more was heard: it may have been forged.
+pub(super) const HALF_OPEN: StateFlags = StateFlags::SYN_RECV;
+
+/// Every TCP connection that has a socket here, from ESTABLISHED on and up to TIME-WAIT, each once, in order.
 /// Connections of IPv6 sockets with IPv4 peers are IPv4 connections.
 pub fn established() -> Result<Vec<Connection>, SocketsError> {
     connections(IPPROTO_TCP, CONNECTED)
+}
+
+/// Every TCP connection that is in SYN-RECEIVED here, as [`established`].
+pub fn half_open() -> Result<Vec<Connection>, SocketsError> {
+    connections(IPPROTO_TCP, HALF_OPEN)
 }
 
 /// Every UDP socket here that is connected to one peer, as [`established`].

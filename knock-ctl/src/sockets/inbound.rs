@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use netlink_packet_sock_diag::constants::IPPROTO_TCP;
 use netlink_packet_sock_diag::inet::StateFlags;
 
-use super::diagnosis::{CONNECTED, sockets};
+use super::diagnosis::{CONNECTED, HALF_OPEN, sockets};
 use super::{Connection, SocketsError};
 
 /// An established TCP connection to a port that something listens on here.
@@ -32,7 +32,7 @@ pub fn inbound() -> Result<Vec<InboundConnection>, SocketsError> {
 
 /// The cookies of all TCP connections, from SYN-RECEIVED on: a connection keeps its cookie when it is accepted.
 pub fn connection_cookies() -> Result<Vec<u64>, SocketsError> {
-    Ok(sockets(IPPROTO_TCP, CONNECTED)?.into_iter().map(|socket| socket.cookie).collect())
+    Ok(sockets(IPPROTO_TCP, HALF_OPEN.union(CONNECTED))?.into_iter().map(|socket| socket.cookie).collect())
 }
 
 impl InboundConnection {

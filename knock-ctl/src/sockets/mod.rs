@@ -9,7 +9,7 @@ mod inbound;
 use knock_common::address::Address;
 
 pub use conntrack::{TrackedConnection, conntrack};
-pub use diagnosis::{connected_datagrams, established, listeners};
+pub use diagnosis::{connected_datagrams, established, half_open, listeners};
 pub use inbound::{InboundConnection, connection_cookies, inbound};
 
 use crate::netlink::NetlinkError;

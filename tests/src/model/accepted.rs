@@ -17,6 +17,9 @@ pub(super) fn arrives(memory: &mut Memory, rules: &Rules, now_ms: u64, packet: &
     if !packet.is_tcp() {
         return flow.state != FlowState::HalfOpen;
     }
+    if flow.state == FlowState::HalfOpen && !flow::acknowledges(packet) {
+        return true;
+    }
     let renewed = flow.follow(rules.flow_lives, now_ms, packet).then_some(flow.state);
     goes_on(memory, rules, now_ms, key, renewed);
     true
@@ -52,7 +55,7 @@ pub(super) fn is_granted(memory: &mut Memory, rules: &Rules, now_ms: u64, packet
     }
     let key = FiveTuple::of_arriving(packet);
     let known = flow::live(&mut memory.accepted, now_ms, &key);
-    if known.is_some_and(|flow| flow.sequence == packet.sequence) {
+    if known.is_some_and(|flow| flow.sequence == packet.sequence && flow.state != FlowState::Closing) {
         return true;
     }
     let mut lender = None;

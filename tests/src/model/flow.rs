@@ -113,3 +113,8 @@ pub(super) fn live<'a>(flows: &'a mut Flows, now_ms: u64, key: &FiveTuple) -> Op
 pub(super) fn ends(packet: &Segment) -> bool {
     packet.flags & (numbers::FIN | numbers::RST) != 0
 }
+
+/// Whether the other side says that it has heard this machine's SYN. A RST says that it has not asked for it.
+pub(super) fn acknowledges(packet: &Segment) -> bool {
+    packet.flags & numbers::ACK != 0 && packet.flags & (numbers::SYN | numbers::RST) == 0
+}

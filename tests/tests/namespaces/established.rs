@@ -1,6 +1,10 @@
 //! Connections that were there before the filter.
 
+use std::net::IpAddr;
+
+use knock_ctl::sockets::{self, Connection, SocketsError};
 use knock_tests::lab::{Machine, privileged};
+use knock_tests::packet::Frame;
 
 use crate::site::*;
 
@@ -39,6 +43,28 @@ fn connections_from_before_live_through_attach() {
     for stream in busy.iter_mut().chain(&mut idle) {
         assert!(carries_data(stream, limit()));
     }
+}
+
+#[test]
+fn a_syn_that_nobody_has_acknowledged_makes_no_connection() {
+    if !privileged() {
+        return;
+    }
+    let site = Site::new(SSH_DOOR);
+    let lab = &site.lab;
+    let _service = Service::start(lab, SSH);
+    let (nobody, server) = (IpAddr::from([10, 77, 0, 99]), Machine::Server.v4());
+    let syn = Frame::tcp(nobody, server).ports(40_000, SSH).build();
+    lab.raw_socket(Machine::Stranger).unwrap().send(&syn).unwrap();
+    let connections = |list: fn() -> Result<Vec<Connection>, SocketsError>| {
+        let from_nobody = |connection: &Connection| connection.remote.0.to_ip() == nobody;
+        lab.enter(Machine::Server, list).unwrap().unwrap().into_iter().filter(from_nobody).count()
+    };
+    eventually("the server has answered", || connections(sockets::half_open) == 1);
+    assert_eq!(connections(sockets::established), 0);
+    let _controller = site.attach(&[]);
+    let why = site.run(Machine::Server, &[text(&program()), "why", "10.77.0.99"]);
+    assert!(why.contains("0 established, 1 half-open, 0 closing"), "{why}");
 }
 
 #[test]

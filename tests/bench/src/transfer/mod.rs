@@ -19,7 +19,11 @@ const SCANNED: u16 = 4444;
 /// Before anything is measured.
 const LEAD: Duration = Duration::from_millis(300);
 
-/// Repeats of what is measured of one box, quiet or scanned.
+/// How many SYNs a second a scan may send, and what is said of it.
+const SCANS: [(Option<u32>, &str); 3] =
+    [(None, ""), (Some(500_000), ", scanned at 500,000/s"), (Some(u32::MAX), ", scanned at full rate")];
+
+/// Repeats of what is measured of one box under one scan.
 #[derive(Default)]
 struct Figures {
     scan: Vec<f64>,
@@ -40,38 +44,39 @@ pub fn measure(effort: Effort) -> Result<Section> {
         "99th percentile",
     ];
     let mut section = Section::new("transfer", "A TCP connection while the box is scanned", &columns);
-    let mut boxes: Vec<_> = Guard::ALL
-        .map(|guard| (guard, BoxUnderTest::new(guard), [Figures::default(), Figures::default()]))
-        .into();
+    let mut boxes: Vec<_> =
+        Guard::ALL.map(|guard| (guard, BoxUnderTest::new(guard), SCANS.map(|_| Figures::default()))).into();
     let length = Duration::from_millis(effort.choose(300, 1000));
     for _ in 0..effort.choose(1, 5) {
         for (_, tested, figures) in &mut boxes {
-            for (figures, scanned) in figures.iter_mut().zip([false, true]) {
+            for (figures, (rate, _)) in figures.iter_mut().zip(SCANS) {
                 if let Ok(under_test) = tested
-                    && let Err(error) = repeat(under_test, scanned, length, figures)
+                    && let Err(error) = repeat(under_test, rate, length, figures)
                 {
                     *tested = Err(error);
                 }
             }
         }
     }
-    for (guard, tested, [quiet, scanned]) in &boxes {
+    for (guard, tested, figures) in &boxes {
         if let Err(error) = tested {
             section.row(guard.name(), vec![Cell::Failed(format!("{error:#}"))]);
             continue;
         }
-        section.row(guard.name(), quiet.cells(quiet));
-        section.row(format!("{}, scanned", guard.name()), scanned.cells(quiet));
+        let [quiet, ..] = figures;
+        for (figures, (_, scan)) in figures.iter().zip(SCANS) {
+            section.row(format!("{}{scan}", guard.name()), figures.cells(quiet));
+        }
     }
-    section.note("SYNs from addresses that are others each time go to a closed port, as fast as one CPU can send them; the connection is to an open port and shares the machine's CPUs with them, sender, box and receiver.");
+    section.note("SYNs from addresses that are others each time go to a closed port, at full rate as fast as one CPU can send them; the connection is to an open port and shares the machine's CPUs with them, sender, box and receiver.");
     section.note("A veth interface with an XDP program takes large segments apart that it would else pass on whole: the empty program shows what that costs.");
     Ok(section)
 }
 
-fn repeat(tested: &BoxUnderTest, scanned: bool, length: Duration, figures: &mut Figures) -> Result<()> {
+fn repeat(tested: &BoxUnderTest, scan: Option<u32>, length: Duration, figures: &mut Figures) -> Result<()> {
     let forgery = || Forgery::Syns { to: BoxUnderTest::ADDRESS, ports: vec![SCANNED] };
-    let flood = scanned.then(|| Flood::forge(tested.lab(), forgery(), u32::MAX)).transpose()?;
-    if scanned {
+    let flood = scan.map(|rate| Flood::forge(tested.lab(), forgery(), rate)).transpose()?;
+    if flood.is_some() {
         std::thread::sleep(LEAD);
     }
     figures.megabytes.push(connection::bytes_a_second(tested, length)? / 1e6);
