@@ -7,7 +7,7 @@ use netlink_packet_core::{
     parse_u32,
 };
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkHeader, LinkMessage, LinkXdp};
+use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkHeader, LinkLayerType, LinkMessage, LinkXdp};
 use netlink_sys::protocols::NETLINK_ROUTE;
 
 use super::{InterfaceError, InterfaceName, ethtool};
@@ -20,6 +20,8 @@ pub struct InterfaceFacts {
     /// Whether it is set up (IFF_UP), with or without a carrier.
     pub up: bool,
     pub loopback: bool,
+    /// Whether its packets begin with an Ethernet header.
+    pub ethernet: bool,
     /// In bytes, without the link layer's header.
     pub mtu: u32,
     /// In use now.
@@ -69,6 +71,7 @@ pub fn describe(name: &InterfaceName) -> Result<InterfaceFacts, InterfaceError> 
         index: link.index,
         up: link.flags.contains(LinkFlags::Up),
         loopback: link.flags.contains(LinkFlags::Loopback),
+        ethernet: matches!(link.layer, LinkLayerType::Ether | LinkLayerType::Loopback),
         mtu: link.mtu,
         receive_queues: ethtool::receive_queues(name).unwrap_or(link.receive_queues),
         driver: ethtool::driver(name).ok(),
@@ -118,6 +121,7 @@ fn is_missing(refusal: &io::Error) -> bool {
 struct Link {
     index: u32,
     flags: LinkFlags,
+    layer: LinkLayerType,
     mtu: u32,
     receive_queues: u32,
     lower: Option<u32>,
@@ -139,6 +143,7 @@ impl NetlinkDeserializable for Link {
         let mut link = Self {
             index: header.index,
             flags: header.flags,
+            layer: header.link_layer_type,
             mtu: 0,
             receive_queues: 1,
             lower: None,
@@ -202,7 +207,7 @@ mod tests {
     fn the_loopback_interface_is_described() {
         let facts = describe(&"lo".parse().unwrap()).unwrap();
         assert_eq!(facts.index, 1);
-        assert!(facts.loopback);
+        assert!(facts.loopback && facts.ethernet);
         assert!(facts.mtu >= 1280);
         assert_eq!(facts.receive_queues, 1);
         assert_eq!((facts.kind, facts.master, facts.lower), (None, None, None));

@@ -7,6 +7,11 @@ use super::{InterfaceFacts, InterfaceName, name_of};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Misplaced {
     #[error(
+        "{name} carries packets without an Ethernet header, as tunnels do, and the filter reads that header: it would let \
+         everything pass there; close {name} with nftables, or filter where its packets come out"
+    )]
+    NoEthernet { name: InterfaceName },
+    #[error(
         "{name} is a member of the {kind} {master}, whose packets come by its other members too; attach to that: \
          `knock-ctl attach {master}`"
     )]
@@ -40,6 +45,9 @@ fn of_facts(
     name_of: &dyn Fn(u32) -> String,
 ) -> Option<Misplaced> {
     let name = name.clone();
+    if !facts.ethernet {
+        return Some(Misplaced::NoEthernet { name });
+    }
     if let Some(master) = &facts.master {
         if let Some(kind) = ["bond", "team"].into_iter().find(|kind| *kind == master.kind) {
             return Some(Misplaced::Member { name, kind, master: name_of(master.index) });

@@ -246,6 +246,26 @@ fn default_follows_the_default_route_and_opens_nothing_behind_it() {
 }
 
 #[test]
+fn a_tunnel_without_ethernet_headers_is_refused() {
+    if !privileged() {
+        return;
+    }
+    let site = Site::new(SSH_DOOR);
+    let add = |name: &str, mode: &str| {
+        site.run(Machine::Server, &["ip", "tuntap", "add", "dev", name, "mode", mode]);
+        ip(&site, Machine::Server, &format!("link set {name} up"));
+    };
+    add("tunnel0", "tun");
+    let output = site.knock_ctl(&["attach", "tunnel0", "--config", text(&site.config())]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("tunnel0 carries packets without an Ethernet header"), "{said}");
+    assert_eq!((output.status.code(), site.attached_mode("tunnel0")), (Some(1), None));
+    add("bridged0", "tap");
+    let _controller = site.attach(&["bridged0"]);
+    assert!(site.attached_mode("bridged0").is_some());
+}
+
+#[test]
 fn a_bridges_port_is_refused_unless_only_this_machine_is_meant() {
     if !privileged() {
         return;
