@@ -39,9 +39,6 @@ pub(crate) fn passes_as_granted<T: Tables>(
     let Some(grants) = tables.grants(&packet.source) else {
         return false;
     };
-    if !grants.is_of(&packet.source) {
-        return false;
-    }
     let now = tables.now();
     let search = tables.search();
     search.begin();
@@ -52,7 +49,7 @@ pub(crate) fn passes_as_granted<T: Tables>(
             continue;
         }
         if matches!(segment.protocol, Protocol::Tcp) && !segment.opens_connection() {
-            return true;
+            return tables.is_still_of(&grants, &packet.source);
         }
         search.consider(index, is_limited(tables, grant.granted()) as u64);
     }
@@ -60,11 +57,15 @@ pub(crate) fn passes_as_granted<T: Tables>(
         return false;
     };
     let grant = GrantIndex::new(index, search.lowest() != 0);
+    let granted = grants.all().get(grant.index()).map(|grant| grant.granted());
+    if !tables.is_still_of(&grants, &packet.source) {
+        return false;
+    }
     if segment.fragment {
         // Makes no flow, so that it can't be counted either.
         return !grant.is_limited();
     }
-    match grants.all().get(grant.index()).map(|grant| grant.granted()) {
+    match granted {
         Some(granted) => opens_flow(tables, packet, segment, granted, grant),
         None => false,
     }
@@ -120,7 +121,7 @@ fn holds_grant<T: Tables>(tables: &T, source: &Address, is_it: impl Fn(Granted) 
             search.consider(index, 0);
         }
     }
-    grants.is_of(source) && search.best().is_some()
+    tables.is_still_of(&grants, source) && search.best().is_some()
 }
 
 /// Whether what was granted includes the port.

@@ -224,6 +224,7 @@ impl SourceGrants {
             granted: number,
             granted_at: now.seconds(),
         };
+        let deadline = slot.deadline();
         if extends { Change::Extended { deadline, again } } else { Change::Opened(deadline) }
     }
 
@@ -332,8 +333,9 @@ mod tests {
             (Granted::Door(65_535), GrantedBy::Knock, until),
         ];
         let mut grants = SourceGrants::none(SOURCE);
-        for (granted, by, deadline) in all {
-            assert_eq!(grants.grant(granted, by, deadline, NOW, &search()), Change::Opened(deadline));
+        for (index, (granted, by, deadline)) in all.into_iter().enumerate() {
+            let change = grants.grant(granted, by, deadline, NOW, &search());
+            assert_eq!(change, Change::Opened(grants.all()[index].deadline()), "as it is kept");
         }
         grants.mark_used(2);
         for (index, (grant, (granted, by, deadline))) in grants.all().iter().zip(all).enumerate() {

@@ -1,6 +1,6 @@
 //! Packets that leave this machine: what it begins is remembered, so that the answers are let in.
 
-use crate::access::is_granted;
+use crate::access::{is_granted, is_trusted};
 use crate::flags::TcpFlags;
 use crate::flow::{Eviction, FiveTuple, FlowIdentity, FlowKind, NewFlow, Phase, SequenceTag};
 use crate::packet::{Content, Icmp, Packet, Segment};
@@ -82,7 +82,8 @@ fn note_datagram<T: Tables>(tables: &T, packet: &Packet, segment: &Segment) {
         return;
     }
     let answers = if entry.is(PortEntry::CLOSED) {
-        is_granted(tables, &packet.destination, Protocol::Udp, port, entry)
+        is_trusted(tables, &packet.destination, entry)
+            || is_granted(tables, &packet.destination, Protocol::Udp, port, entry)
     } else {
         // Open to everyone, so that a datagram of a service here is an answer.
         !entry.is(PortEntry::KNOCK) && tables.has_listener(Protocol::Udp, port)

@@ -25,6 +25,7 @@ pub mod grant;
 pub mod hash;
 pub mod judge;
 pub mod leaving;
+pub mod lock;
 pub mod matcher;
 pub mod packet;
 pub mod port;

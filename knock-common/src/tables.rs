@@ -111,6 +111,8 @@ pub trait Tables {
     /// From now on the source may hold grants: to be called before it does.
     fn mark_granted(&self, source: SourceIdentity);
     fn grants(&self, source: &Address) -> Option<impl Deref<Target = SourceGrants> + '_>;
+    /// Whether the entry is the source's still, and so was all that has been read of it: who reuses one writes its source first.
+    fn is_still_of(&self, grants: &SourceGrants, source: &Address) -> bool;
     /// Changes the source's grants as one. `None`: it has none.
     fn change_grants<R>(&self, source: &Address, change: impl FnOnce(&mut SourceGrants) -> R) -> Option<R>;
     /// Changes the source's grants as one; makes an entry where there is none.

@@ -7,20 +7,17 @@ use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST};
 use knock_common::address::Address;
 use knock_common::connection::ConnectionsKey;
 use knock_common::grant::SourceGrants;
+use knock_common::lock::{LOCK_LIFE, TABLE_LOCK};
 use knock_common::tables::TableFull;
 use knock_common::time::Boottime;
 
 use crate::maps::{GRANT_CAPACITY, GRANT_CURSOR, GRANT_SOURCES, GRANTS, GRANTS_SCRATCH, LOCKS, Scratch};
+use crate::word::read_until_here;
 
 /// Sources looked at for one to give up.
 const CANDIDATES: u32 = 16;
 /// Tries to get hold of the lock; another CPU holds it for the length of one insertion.
 const LOCK_TRIES: u32 = 16;
-/// Nanoseconds after which a lock is somebody's who will not come back.
-const LOCK_LIFE: u64 = 1_000_000_000;
-
-/// The source that is no source: its lock guards the adding of sources.
-const TABLE_LOCK: ConnectionsKey = ConnectionsKey { source: Address::UNSPECIFIED, door: 0, padding: 0 };
 
 /// Gives `change` a copy of the source's grants and puts the copy in their place. `None`: it has none.
 #[inline(always)]
@@ -64,10 +61,17 @@ fn room() -> Option<&'static mut SourceGrants> {
 fn copy(source: &Address) -> Option<&'static mut SourceGrants> {
     let existing = GRANTS.get_ptr(source)?;
     let copy = room()?;
-    // SAFETY: two maps' values don't overlap (said this way, because a plain copy becomes a call of `memmove`). An entry that
-    // is reused meanwhile gives a copy that names another source, which the check refuses.
+    // SAFETY: two maps' values don't overlap (said this way, because a plain copy becomes a call of `memmove`).
     unsafe { core::ptr::copy_nonoverlapping(existing, copy, 1) };
-    if copy.is_of(source) { Some(copy) } else { None }
+    // SAFETY: the entry stays mapped until the program ends.
+    if is_still_of(unsafe { &*existing }, source) { Some(copy) } else { None }
+}
+
+/// See [`knock_common::tables::Tables::is_still_of`].
+#[inline(always)]
+pub fn is_still_of(grants: &SourceGrants, source: &Address) -> bool {
+    read_until_here();
+    grants.is_of(source)
 }
 
 #[inline(always)]

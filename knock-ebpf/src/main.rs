@@ -1,4 +1,4 @@
-//! The kernel programs: they read packets, looks maps up, asks knock-common, applies the answer.
+//! The kernel programs: they read packets, look maps up, ask knock-common and apply its answer.
 
 #![no_std]
 #![no_main]

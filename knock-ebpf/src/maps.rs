@@ -170,7 +170,7 @@ pub static USED: HashMap<SequenceId, u32> = HashMap::with_max_entries(USED_SEQUE
 #[map]
 pub static GRANTS: HashMap<Address, SourceGrants> = HashMap::with_max_entries(1, 0);
 
-/// The sources in `GRANTS` that the program put there, for finding one to give up.
+/// The sources in `GRANTS`, for finding one to give up. Whoever holds the table's lock adds the next: program or controller.
 #[map]
 pub static GRANT_SOURCES: Array<Address> = Array::with_max_entries(1, 0);
 
@@ -178,7 +178,7 @@ pub static GRANT_SOURCES: Array<Address> = Array::with_max_entries(1, 0);
 #[map]
 pub static GRANT_CURSOR: Array<u32> = Array::with_max_entries(1, 0);
 
-/// Tokens of grants with limited connections. Written by the program; made anew by each grant, the least recently used go,
+/// Tokens of grants with limited connections. Written by the program, and by the controller with its grants; made anew by each grant, the least recently used go,
 /// and a grant whose count is gone lets no further connection in.
 #[map]
 pub static CONNECTIONS: LruHashMap<ConnectionsKey, Connections> = LruHashMap::with_max_entries(1, 0);

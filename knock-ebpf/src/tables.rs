@@ -290,8 +290,13 @@ impl<C: EbpfContext> Tables for KernelTables<'_, C> {
 
     #[inline(always)]
     fn grants(&self, source: &Address) -> Option<impl Deref<Target = SourceGrants> + '_> {
-        // SAFETY: an entry that is reused meanwhile names another source, which readers check.
+        // SAFETY: an entry that is reused meanwhile names another source, which readers check behind what they have read.
         unsafe { maps::GRANTS.get(source) }
+    }
+
+    #[inline(always)]
+    fn is_still_of(&self, grants: &SourceGrants, source: &Address) -> bool {
+        grants::is_still_of(grants, source)
     }
 
     #[inline(always)]
@@ -331,7 +336,8 @@ impl<C: EbpfContext> Tables for KernelTables<'_, C> {
         }
         let result = maps::CONNECTIONS
             .get_ptr_mut(key)
-            // SAFETY: only the holder of the key's lock changes its entry.
+            // SAFETY: the entry stays mapped until the program ends. Only the holder of the key's lock changes it in place; one
+            // that is put in its place meanwhile has not counted what is changed here.
             .map(|connections| change(unsafe { &mut *connections }));
         grants::unlock(key);
         result

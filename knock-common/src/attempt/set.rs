@@ -54,9 +54,7 @@ impl Way {
 impl Attempt {
     /// The two words of an entry.
     #[inline(always)]
-    fn read(progress: &impl Word, identity: &impl Word) -> Self {
-        let progress = progress.load();
-        let identity = identity.load();
+    fn read(progress: u64, identity: u64) -> Self {
         let started_low = progress >> CHECK_BITS & mask(STARTED_LOW_BITS);
         let started_high = identity >> (FINGERPRINT_BITS + 8) & mask(STARTED_HIGH_BITS);
         Self {
@@ -86,7 +84,13 @@ impl<W: Word> AttemptSet<W> {
         };
         let way = Way::at(way);
         match self.entry(way) {
-            Some((identity, progress)) => (way, Attempt::read(progress, identity)),
+            Some((identity, progress)) => {
+                let progress = progress.load();
+                // Another source may have taken the entry since it was found.
+                let is_its_own = progress & mask(CHECK_BITS) == source.check();
+                let attempt = Attempt::read(progress, identity.load());
+                (way, if is_its_own { attempt } else { Attempt::NONE })
+            }
             None => (Way::ANY, Attempt::NONE),
         }
     }
@@ -115,7 +119,7 @@ impl<W: Word> AttemptSet<W> {
         search.begin();
         let mut crowd = Crowd::default();
         for (way, (identity, progress)) in self.entries().enumerate() {
-            let attempt = Attempt::read(progress, identity);
+            let attempt = Attempt::read(progress.load(), identity.load());
             if attempt.exists() && is_within(now, attempt.started, longest_timeout) {
                 crowd.add(&attempt);
             } else {
@@ -125,7 +129,7 @@ impl<W: Word> AttemptSet<W> {
         let level = Crowd(unfollowed(crowd.0)).gives_up();
         if search.best().is_none() {
             for (way, (identity, progress)) in self.entries().enumerate() {
-                let attempt = Attempt::read(progress, identity);
+                let attempt = Attempt::read(progress.load(), identity.load());
                 search.consider(way, if level_of(&attempt) == level { attempt.started } else { u64::MAX });
             }
         }
@@ -178,7 +182,7 @@ impl<W: Word> AttemptSet<W> {
     pub fn live(&self, now: Boottime, longest_timeout: u32) -> impl Iterator<Item = Attempt> + '_ {
         let now = now.milliseconds();
         self.entries()
-            .map(|(identity, progress)| Attempt::read(progress, identity))
+            .map(|(identity, progress)| Attempt::read(progress.load(), identity.load()))
             .filter(move |attempt| attempt.exists() && is_within(now, attempt.started, longest_timeout))
     }
 }

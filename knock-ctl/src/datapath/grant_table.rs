@@ -45,11 +45,17 @@ impl Maps {
         deadline: Deadline,
         now: Boottime,
     ) -> Result<Result<Change, TableFull>, DatapathError> {
-        let mut grants = self.grants_of(source)?.unwrap_or(SourceGrants::none(*source));
+        let existing = self.grants_of(source)?;
+        let is_new = existing.is_none();
+        let mut grants = existing.unwrap_or(SourceGrants::none(*source));
         let change = grants.grant(granted, granted_by, deadline, now, &Search::<AtomicU64>::default());
         let mut stored = self.put_grants(grants)?;
-        if stored.is_err() && self.give_up_one(source, now)? {
-            stored = self.put_grants(grants)?;
+        if stored.is_err() {
+            if self.give_up_one(source, now)? {
+                stored = self.put_grants(grants)?;
+            }
+        } else if is_new {
+            self.note_source(source)?;
         }
         Ok(stored.map(|()| change))
     }
@@ -77,22 +83,22 @@ impl Maps {
         Ok(change)
     }
 
-    /// Removes a source whose grants have all passed. `false`: there is none.
+    /// Makes room for `successor` by removing a source whose grants have all passed. `false`: there is none.
     fn give_up_one(&mut self, successor: &Address, now: Boottime) -> Result<bool, DatapathError> {
         let passed = |grants: &SourceGrants| grants.all().iter().all(|grant| grant.passed(now));
-        let Some(source) = self.all_grants()?.iter().find(|grants| passed(grants)).map(SourceGrants::source)
-        else {
-            return Ok(false);
-        };
-        self.grants.remove(&Shared(source)).map_err(DatapathError::map("GRANTS"))?;
-        // The program looks here for sources to give up.
-        let place = self.grant_sources.iter().position(|place| place.is_ok_and(|place| place.0 == source));
-        if let Some(place) = place {
-            self.grant_sources
-                .set(place as u32, Shared(*successor), 0)
-                .map_err(DatapathError::map("GRANT_SOURCES"))?;
+        for candidate in self.all_grants()?.iter().filter(|grants| passed(grants)) {
+            let source = candidate.source();
+            // All were read one after the other: it may have knocked again meanwhile.
+            if !self.grants_of(&source)?.is_some_and(|grants| passed(&grants)) {
+                continue;
+            }
+            self.grants.remove(&Shared(source)).map_err(DatapathError::map("GRANTS"))?;
+            if !self.replace_source(&source, successor)? {
+                self.note_source(successor)?;
+            }
+            return Ok(true);
         }
-        Ok(true)
+        Ok(false)
     }
 
     /// Ends grants of `source`: those that `which` picks. Returns what was ended.

@@ -52,6 +52,8 @@ pub struct Maps {
     pub(super) protocols: PerCpuArray<MapData, Shared<[u64; 256]>>,
     pub(super) grants: Hash<Address, Shared<SourceGrants>>,
     pub(super) grant_sources: Array<MapData, Shared<Address>>,
+    pub(super) grant_cursor: Array<MapData, u32>,
+    pub(super) locks: Hash<ConnectionsKey, u64>,
     pub(super) connections: Hash<ConnectionsKey, Shared<Connections>>,
     pub(super) completions: Array<MapData, Shared<Event>>,
     pub(super) serials: PerCpuArray<MapData, u64>,
@@ -155,6 +157,8 @@ impl Maps {
             scans: scans.try_into().map_err(DatapathError::map("SCANS"))?,
             grants: grants.try_into().map_err(DatapathError::map("GRANTS"))?,
             grant_sources: typed!("GRANT_SOURCES"),
+            grant_cursor: typed!("GRANT_CURSOR"),
+            locks: typed!("LOCKS"),
             connections: connections.try_into().map_err(DatapathError::map("CONNECTIONS"))?,
             completions,
             serials: typed!("SERIALS"),
@@ -175,7 +179,7 @@ impl Maps {
         Ok(self.control.get(&0, 0).map_err(DatapathError::map("CONTROL"))?.0)
     }
 
-    /// One write of the whole value: the program sees the old or the new.
+    /// One write, word by word: where the program must not see one new word beside one old, write one after the other.
     pub fn set_control(&mut self, control: Control) -> Result<(), DatapathError> {
         self.control.set(0, Shared(control), 0).map_err(DatapathError::map("CONTROL"))
     }

@@ -7,6 +7,7 @@ mod counters;
 mod egress;
 mod error;
 mod foreign;
+mod grant_sources;
 mod grant_table;
 mod link;
 mod map_cost;

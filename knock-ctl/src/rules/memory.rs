@@ -331,6 +331,10 @@ impl Tables for MemoryTables {
         Ref::filter_map(self.grants.borrow(), |grants| grants.get(source)).ok()
     }
 
+    fn is_still_of(&self, grants: &SourceGrants, source: &Address) -> bool {
+        grants.is_of(source)
+    }
+
     fn change_grants<R>(&self, source: &Address, change: impl FnOnce(&mut SourceGrants) -> R) -> Option<R> {
         self.grants.borrow_mut().get_mut(source).map(change)
     }

@@ -81,7 +81,11 @@ fn udp(memory: &mut Memory, rules: &Rules, now_ms: u64, packet: &Segment) {
         && !rules.is_closed(local)
         && !rules.is_knock_port(local)
         && rules.listeners.contains(&local);
-    if is_granted || is_service || is_noted(&memory.unasked, now_ms, &key) {
+    if is_granted
+        || rules.is_trusted(key.remote, local) && rules.is_closed(local)
+        || is_service
+        || is_noted(&memory.unasked, now_ms, &key)
+    {
         return;
     }
     let deadline_ms = now_ms.saturating_add(life_ms);

@@ -18,6 +18,7 @@ mod floods;
 mod foreign_programs;
 mod forgery;
 mod forwarded;
+mod full_of_grants;
 mod generate;
 mod import;
 mod interfaces;

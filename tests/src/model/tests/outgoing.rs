@@ -135,6 +135,17 @@ fn an_answer_to_a_granted_source_begins_nothing() {
 }
 
 #[test]
+fn an_answer_to_a_trusted_source_begins_nothing() {
+    let from = Network { address: CLIENT, prefix_length: 32 };
+    let trusted = vec![Trusted { from, to: Some(vec![PortRange::from(Port::udp(53))]) }];
+    let mut host = Host::new(Rules { trusted, ..closed() });
+    host.leave(&datagram((SERVER, 53), (CLIENT, 9)));
+    assert_eq!(host.outgoing_states(), []);
+    host.leave(&datagram((SERVER, 54), (CLIENT, 9)));
+    assert_eq!(host.outgoing_states(), [FlowState::Established]);
+}
+
+#[test]
 fn under_pass_an_open_service_begins_nothing_by_answering() {
     let service = Port::udp(53);
     let listeners = [service, SECOND, Port::udp(8080)].into();
