@@ -27,10 +27,8 @@ pub(super) fn reason(memory: &mut Memory, rules: &Rules, now_ms: u64, packet: &S
 
 /// Accepted connections end with their grant where they are cut; those that this machine began never do.
 fn is_of_flow(memory: &mut Memory, rules: &Rules, now_ms: u64, packet: &Segment) -> bool {
-    if accepted::arrives(memory, rules, now_ms, packet) {
-        return rules.established == Established::Keep;
-    }
-    outgoing::arrives(memory, rules, now_ms, packet)
+    let is_accepted = accepted::arrives(memory, rules, now_ms, packet);
+    is_accepted && rules.established == Established::Keep || outgoing::arrives(memory, rules, now_ms, packet)
 }
 
 /// From a DHCP server: the client asks by broadcast, so no flow tells whose answer it is.
