@@ -25,7 +25,7 @@ const COLUMNS: [&str; 10] = [
     "opened, 500 ms apart",
     "ms to accept",
     "daemon's CPU, %",
-    "its memory, MiB",
+    "its peak memory so far, MiB",
     "its log, KiB/s",
 ];
 const KINDS: [Kind; 6] = [Kind::Nothing, Kind::KnockCtl, Kind::Knockd, Kind::Nft, Kind::Recent, Kind::Fwknop];
@@ -86,7 +86,7 @@ pub fn measure(effort: Effort) -> Result<Section> {
     section.note("Forged SYNs from addresses that are others each time come to the first knock port, or by turns to the first two, through a veth pair: up to 100,000 a second from a packet socket, more as frames that the kernel injects (live frames), both evenly. For fwknopd they are datagrams of its packets' form.");
     section.note("Visitors come one after the other, each from an address of its own, and knock by single frames, which nobody sends again; then they send SYNs, for 50 ms each millisecond, until one is answered. A fwknop client sends its one packet instead.");
     section.note("Everything else is closed: policy drop, each defence as its documentation has it, its limits left as they are.");
-    section.note("`reached` are the forged packets a second that there were beside all else on this machine. CPU includes commands that the daemon ran.");
+    section.note("`reached` are the forged packets a second that there were beside all else on this machine. CPU includes commands that the daemon ran. Memory is the most that one daemon has had resident up to that row, by which all rows go; that of knock-ctl counts the tables it maps.");
     Ok(section)
 }
 

@@ -36,7 +36,7 @@ const EXCERPT: [&str; 12] = [
 /// # Errors
 /// When our own program can't be loaded.
 pub fn measure(effort: Effort) -> Result<Section> {
-    let columns = ["ns per packet", "empty", "ours", "ours, 1,000 doors", "xdp-filter", "ratio"];
+    let columns = ["ns per packet", "empty", "ours", "ours, 1,000 doors", "xdp-filter", "to xdp-filter"];
     let mut section = Section::new("cost", "Cost of a packet in the kernel", &columns);
     let mut floor = Empty::load(Action::Pass)?;
     let peer = XdpFilter::load(SSH);
@@ -52,7 +52,7 @@ pub fn measure(effort: Effort) -> Result<Section> {
     sources::measure(&mut bench, &mut filters, &mut section)?;
     section.excerpt = Some(Excerpt { rows: EXCERPT.map(str::to_owned).into(), columns: (0..6).collect() });
     section.note("Each program is run over the packet in the kernel (BPF_PROG_TEST_RUN), all in turn.");
-    section.note("`ratio` is ours to xdp-filter, which looks one TCP port up: the median over the rounds, in which all programs take turns.");
+    section.note("The last column is the ratio of ours to xdp-filter, which looks one TCP port up: the median over the rounds, in which all programs take turns.");
     section.note("New sources, under policy drop: 5,000 packets at a time, each from a source of its own, so that tables are not in the CPU's caches. A small program counts the packet's source address up and goes on with ours by a tail call; what it takes before the empty program is taken off.");
     section.note("Under policy pass, SYNs to ports where nothing listens, knocks too, are held up on purpose, 50,000 a second and CPU: see Limits in the README.");
     Ok(section)
