@@ -17,6 +17,9 @@ use super::DatapathError;
 use super::maps::Maps;
 use super::pod::Shared;
 
+/// How often it is looked whether a grant that was ended has stayed so.
+const REVOKE_LOOKS: u32 = 4;
+
 impl Maps {
     /// All sources with grants, passed ones among them.
     pub fn all_grants(&self) -> Result<Vec<SourceGrants>, DatapathError> {
@@ -108,24 +111,32 @@ impl Maps {
         which: impl Fn(Granted) -> bool,
         now: Boottime,
     ) -> Result<Vec<Granted>, DatapathError> {
-        let Some(mut grants) = self.grants_of(source)? else {
-            return Ok(Vec::new());
-        };
-        let valid: Vec<Granted> = grants
-            .all()
-            .iter()
-            .filter(|grant| !grant.passed(now))
-            .map(|grant| grant.granted())
-            .filter(|granted| which(*granted))
-            .collect();
-        for granted in &valid {
-            grants.revoke(*granted, now);
-        }
-        if !valid.is_empty() {
+        let mut ended = Vec::new();
+        // The program replaces entries too, and what it had read before may be back by the next look.
+        for _ in 0..REVOKE_LOOKS {
+            let Some(mut grants) = self.grants_of(source)? else {
+                break;
+            };
+            let valid: Vec<Granted> = grants
+                .all()
+                .iter()
+                .filter(|grant| !grant.passed(now))
+                .map(|grant| grant.granted())
+                .filter(|granted| which(*granted))
+                .collect();
+            if valid.is_empty() {
+                break;
+            }
+            for granted in valid {
+                grants.revoke(granted, now);
+                if !ended.contains(&granted) {
+                    ended.push(granted);
+                }
+            }
             // Replacing an entry that is there needs no room.
             let _ = self.put_grants(grants)?;
         }
-        Ok(valid)
+        Ok(ended)
     }
 
     fn put_grants(&mut self, grants: SourceGrants) -> Result<Result<(), TableFull>, DatapathError> {
