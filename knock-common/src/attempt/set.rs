@@ -54,7 +54,9 @@ impl Way {
 impl Attempt {
     /// The two words of an entry.
     #[inline(always)]
-    fn read(progress: u64, identity: u64) -> Self {
+    fn read(progress: &impl Word, identity: &impl Word) -> Self {
+        let progress = progress.load();
+        let identity = identity.load();
         let started_low = progress >> CHECK_BITS & mask(STARTED_LOW_BITS);
         let started_high = identity >> (FINGERPRINT_BITS + 8) & mask(STARTED_HIGH_BITS);
         Self {
@@ -84,13 +86,7 @@ impl<W: Word> AttemptSet<W> {
         };
         let way = Way::at(way);
         match self.entry(way) {
-            Some((identity, progress)) => {
-                let progress = progress.load();
-                // Another source may have taken the entry since it was found.
-                let is_its_own = progress & mask(CHECK_BITS) == source.check();
-                let attempt = Attempt::read(progress, identity.load());
-                (way, if is_its_own { attempt } else { Attempt::NONE })
-            }
+            Some((identity, progress)) => (way, Attempt::read(progress, identity)),
             None => (Way::ANY, Attempt::NONE),
         }
     }
@@ -119,7 +115,7 @@ impl<W: Word> AttemptSet<W> {
         search.begin();
         let mut crowd = Crowd::default();
         for (way, (identity, progress)) in self.entries().enumerate() {
-            let attempt = Attempt::read(progress.load(), identity.load());
+            let attempt = Attempt::read(progress, identity);
             if attempt.exists() && is_within(now, attempt.started, longest_timeout) {
                 crowd.add(&attempt);
             } else {
@@ -129,7 +125,7 @@ impl<W: Word> AttemptSet<W> {
         let level = Crowd(unfollowed(crowd.0)).gives_up();
         if search.best().is_none() {
             for (way, (identity, progress)) in self.entries().enumerate() {
-                let attempt = Attempt::read(progress.load(), identity.load());
+                let attempt = Attempt::read(progress, identity);
                 search.consider(way, if level_of(&attempt) == level { attempt.started } else { u64::MAX });
             }
         }
@@ -182,7 +178,7 @@ impl<W: Word> AttemptSet<W> {
     pub fn live(&self, now: Boottime, longest_timeout: u32) -> impl Iterator<Item = Attempt> + '_ {
         let now = now.milliseconds();
         self.entries()
-            .map(|(identity, progress)| Attempt::read(progress.load(), identity.load()))
+            .map(|(identity, progress)| Attempt::read(progress, identity))
             .filter(move |attempt| attempt.exists() && is_within(now, attempt.started, longest_timeout))
     }
 }

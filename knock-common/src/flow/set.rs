@@ -79,13 +79,11 @@ impl<W: Word> FlowSet<W> {
                 }
                 _ if own => 0,
                 None => 1,
-                Some(Flow { phase: Phase::HalfOpen, deadline, .. }) => {
-                    (1 + !identity.has_remote_of(tag) as u64) << 48 | deadline
+                Some(Flow { phase: Phase::Established, .. }) if spare_the_live => u64::MAX,
+                // One way for both phases: each way more is one more for the verifier, at each of the entries.
+                Some(Flow { phase, deadline, .. }) if spare_the_live || matches!(phase, Phase::HalfOpen) => {
+                    (phase as u64 + !identity.has_remote_of(tag) as u64) << 48 | deadline
                 }
-                Some(Flow { phase: Phase::Closing, deadline, .. }) if spare_the_live => {
-                    (3 + !identity.has_remote_of(tag) as u64) << 48 | deadline
-                }
-                Some(_) if spare_the_live => u64::MAX,
                 Some(Flow { deadline, .. }) => 3 << 48 | deadline,
             };
             search.consider(way, rank);
