@@ -26,7 +26,14 @@ impl Program {
     fn new() -> Self {
         let folder = TempDir::new().unwrap();
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
-        fs::copy(env!("CARGO_BIN_EXE_knock-ctl"), folder.path().join("knock-ctl")).unwrap();
+        // A process of its own writes it: what a neighbouring test forks meanwhile would hold a copy of ours open, and no
+        // file that is open for writing is run (ETXTBSY, execve(2)).
+        let copied = Command::new("install")
+            .arg(env!("CARGO_BIN_EXE_knock-ctl"))
+            .arg(folder.path().join("knock-ctl"))
+            .status()
+            .unwrap();
+        assert!(copied.success());
         Self { folder }
     }
 
