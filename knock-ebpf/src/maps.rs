@@ -178,8 +178,8 @@ pub static GRANT_SOURCES: Array<Address> = Array::with_max_entries(1, 0);
 #[map]
 pub static GRANT_CURSOR: Array<u32> = Array::with_max_entries(1, 0);
 
-/// Tokens of grants with limited connections. Written by the program, and by the controller with its grants; made anew by each grant, the least recently used go,
-/// and a grant whose count is gone lets no further connection in.
+/// Tokens of grants with limited connections. Written by the program, and by the controller with its grants; made anew by
+/// each grant, the least recently used go, and a grant whose count is gone lets no further connection in.
 #[map]
 pub static CONNECTIONS: LruHashMap<ConnectionsKey, Connections> = LruHashMap::with_max_entries(1, 0);
 

@@ -2,11 +2,13 @@
 //!
 //! They lie in a set-associative table of 16-byte entries rather than a hash map: millions of spoofed first knocks must
 //! not push out an honest attempt, so the table itself decides who goes (an expired attempt, else the oldest of those that
-//! have come as far as too many others), and it costs a quarter of the memory. Who has no attempt is mostly told by a smaller table of tags.
+//! have come as far as too many others), and it costs a quarter of the memory. Who has no attempt is mostly told by a
+//! smaller table of tags.
 //!
-//! An entry is two words. `progress` is written once, and what a packet goes by is one reading of it; it holds with the state a
-//! part of the source's identity: a write that races with the entry's reuse for another source leaves a word that fits neither, and an
-//! attempt is lost instead of passed on. The words that a search looks at lie side by side, in two cache lines.
+//! An entry is two words. `progress` is written once, and what a packet goes by is one reading of it; it holds with the
+//! state a part of the source's identity: a write that races with the entry's reuse for another source leaves a word that
+//! fits neither, and an attempt is lost instead of passed on. The words that a search looks at lie side by side, in two
+//! cache lines.
 //!
 //! An attempt that a wrong knock ends leaves a note of that in its entry, the first to be given up.
 

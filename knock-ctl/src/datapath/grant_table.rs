@@ -57,8 +57,10 @@ impl Maps {
             if self.give_up_one(source, now)? {
                 stored = self.put_grants(grants)?;
             }
-        } else if is_new {
-            self.note_source(source)?;
+        } else if is_new && let Err(error) = self.note_source(source) {
+            // Nothing is granted on an error.
+            self.revoke(source, |held| held == granted, now)?;
+            return Err(error);
         }
         Ok(stored.map(|()| change))
     }
