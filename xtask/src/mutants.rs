@@ -9,54 +9,69 @@ use crate::bpf_toolchain::CHOICE_VARIABLE;
 use crate::setup;
 use crate::workspace::{cargo, line, run, target};
 
-/// The core's own tests, which build and run in a second.
-const OWN_TESTS: [&str; 1] = ["full_tables"];
-
-/// All tests of what the core decides that build without the kernel program and need no root.
-const ALL_TESTS: [&str; 6] =
-    ["full_tables", "core_against_model", "connections", "scanners", "sequences", "fuzz"];
-
-/// Leaves out what an earlier run has caught.
-const ITERATE: &str = "--iterate";
+/// Packages, and which of their tests: what builds and runs soonest comes first, and what it leaves is seen to by the next.
+/// All of it builds without the kernel program and needs no root.
+const STAGES: [(&str, &[&str]); 3] = [
+    ("knock-common", &["--lib", "--test=full_tables"]),
+    ("knock-tests", &["--lib"]),
+    (
+        "knock-tests",
+        &[
+            "--test=connections",
+            "--test=core_against_model",
+            "--test=fuzz",
+            "--test=scanners",
+            "--test=sequences",
+        ],
+    ),
+];
 
 /// What cargo-mutants exits with where changes went unnoticed, or tests on without end.
 const SOME_LEFT: [Option<i32>; 2] = [Some(2), Some(3)];
 
-/// Makes each change to the core that cargo-mutants knows and .cargo/mutants.toml does not explain, and runs first the core's
-/// own tests, then for what those leave all tests of what it decides; one that goes unnoticed is an error. `arguments` are
-/// cargo-mutants' own.
+/// Leaves out what earlier runs have caught.
+const ITERATE: &str = "--iterate";
+
+/// Makes each change to the core that cargo-mutants knows and .cargo/mutants.toml does not explain, and runs the tests of what
+/// the core decides; one that goes unnoticed is an error. `arguments` are cargo-mutants' own.
 pub fn make(arguments: &[OsString]) -> Result<()> {
     setup::for_mutants()?;
-    // cargo-mutants would look at the changed package's tests alone before it begins.
-    let mut unchanged = cargo();
-    unchanged.args(["test", "--package", "knock-common", "--package", "knock-tests"]);
-    run(unchanged.args(selection(&ALL_TESTS)).envs(environment()))?;
-
-    let mut quick = mutants("knock-common", &OWN_TESTS);
-    quick.args(arguments);
-    let text = line(&quick);
-    eprintln!("+ {text}");
-    let status = quick.status().with_context(|| format!("`{text}` did not start"))?;
-    ensure!(status.success() || SOME_LEFT.contains(&status.code()), "`{text}` failed: {status}");
-    let mut thorough = mutants("knock-common,knock-tests", &ALL_TESTS);
-    run(thorough.args(arguments.iter().filter(|argument| *argument != ITERATE)).arg(ITERATE))
+    for (package, tests) in STAGES {
+        // cargo-mutants would look at the changed package's tests alone before it begins.
+        run(cargo().args(["test", "--package", package]).args(tests).envs(environment()))?;
+    }
+    let mut arguments = arguments.to_vec();
+    let mut some_left = true;
+    for (package, tests) in STAGES {
+        some_left = some_left && leaves_some(mutants(package, tests).args(&arguments))?;
+        if !arguments.iter().any(|argument| argument == ITERATE) {
+            arguments.push(ITERATE.into());
+        }
+    }
+    ensure!(!some_left, "changes of the core went unnoticed: see above");
+    Ok(())
 }
 
-/// cargo-mutants with the tests of those packages that bear these names, and with the tests inside their libraries.
-fn mutants(packages: &str, tests: &[&str]) -> Command {
+fn mutants(package: &str, tests: &[&str]) -> Command {
     let mut command = cargo();
     command
-        .args(["mutants", "--package", "knock-common", "--test-package", packages])
+        .args(["mutants", "--package", "knock-common", "--test-package", package])
         .args(["--baseline", "skip", "--timeout", "120", "--output"])
         .arg(target())
-        // For what it builds as well as for what it runs.
-        .args(selection(tests).map(|argument| format!("--cargo-arg={argument}")))
+        // For what is built as well as for what is run.
+        .args(tests.iter().map(|selection| format!("--cargo-arg={selection}")))
         .envs(environment());
     command
 }
 
-fn selection<'a>(tests: &[&'a str]) -> impl Iterator<Item = &'a str> {
-    ["--lib"].into_iter().chain(tests.iter().flat_map(|name| ["--test", name]))
+/// Whether there are changes that the tests did not notice.
+fn leaves_some(command: &mut Command) -> Result<bool> {
+    let text = line(command);
+    eprintln!("+ {text}");
+    let status = command.status().with_context(|| format!("`{text}` did not start"))?;
+    let left = SOME_LEFT.contains(&status.code());
+    ensure!(status.success() || left, "`{text}` failed: {status}");
+    Ok(left)
 }
 
 /// Linking, again and again, is what takes the time, and debug information most of that.
