@@ -30,6 +30,7 @@ pub(super) struct Memory {
     scans: HashMap<MapData, [u64; 2], [u64; SCAN_WORDS]>,
     scanned: HashMap<MapData, [u64; 3], u64>,
     grants: HashMap<MapData, [u64; 2], [u64; GRANT_WORDS]>,
+    grant_cursor: Array<MapData, u32>,
     granted: Array<MapData, u64>,
     locks: HashMap<MapData, Shared<ConnectionsKey>, u64>,
 }
@@ -52,6 +53,7 @@ impl Memory {
             scans: map("SCANS").try_into().expect("a hash map of scans"),
             scanned: map("SCANNED").try_into().expect("a hash map of scanned ports"),
             grants: map("GRANTS").try_into().expect("a hash map of grants"),
+            grant_cursor: map("GRANT_CURSOR").try_into().expect("one number"),
             granted: map("GRANTED").try_into().expect("an array of marks"),
             locks: map("LOCKS").try_into().expect("a hash map of locks"),
         }
@@ -76,6 +78,8 @@ impl Memory {
             let marks = SourceIdentity::of(&KEY, &Address::from_words(high, low)).mark() / 8;
             self.granted.set(marks, 0, 0).expect("the source's mark");
         }
+        // Else a full table would be searched for sources that are in it no more.
+        self.grant_cursor.set(0, 0, 0).expect("the place of the next source");
     }
 
     pub(super) fn forget_scanned_ports(&mut self) {
