@@ -352,8 +352,65 @@ mod tests {
         let port = Granted::Port(Protocol::Udp, 53);
         grants.grant(port, GrantedBy::Admin, LATER, NOW, &search());
         assert!(!grants.revoke(Granted::Port(Protocol::Tcp, 53), NOW));
+        grants.mark_used(0);
         assert!(grants.revoke(port, NOW));
         assert!(!grants.revoke(port, NOW));
+        let [grant, ..] = grants.all();
+        assert_eq!((grant.granted(), grant.granted_by(), grant.is_used()), (port, GrantedBy::Admin, true));
+        assert!(NOW.nanoseconds() - grant.deadline().nanoseconds() <= MARKS, "{:?}", grant.deadline());
+    }
+
+    #[test]
+    fn a_grant_that_has_passed_begins_anew() {
+        let mut grants = SourceGrants::none(SOURCE);
+        let (passed, until) = (Boottime::from_milliseconds(130_000), Boottime::from_milliseconds(140_000));
+        grants.grant(Granted::Door(1), GrantedBy::Knock, LATER, NOW, &search());
+        grants.mark_used(0);
+        assert_eq!(
+            grants.grant(Granted::Door(1), GrantedBy::Admin, Deadline::at(until), passed, &search()),
+            Change::Opened(Deadline::at(until))
+        );
+        let [grant, next, ..] = grants.all();
+        assert_eq!((grant.granted_by(), grant.is_used(), next.exists()), (GrantedBy::Admin, false, false));
+    }
+
+    #[test]
+    fn an_extension_leaves_the_mark_of_use_as_it_was() {
+        for used in [false, true] {
+            let mut grants = SourceGrants::none(SOURCE);
+            let until = Deadline::at(Boottime::from_milliseconds(140_000));
+            grants.grant(Granted::Door(1), GrantedBy::OneTime, LATER, NOW, &search());
+            if used {
+                grants.mark_used(0);
+            }
+            grants.grant(Granted::Door(1), GrantedBy::Knock, until, NOW, &search());
+            let [grant, ..] = grants.all();
+            assert_eq!(
+                (grant.deadline(), grant.granted_by(), grant.is_used()),
+                (until, GrantedBy::Knock, used)
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_reset_for_another_source_is_that_ones_and_empty() {
+        let mut grants = SourceGrants::none(SOURCE);
+        grants.grant(Granted::Door(1), GrantedBy::Knock, LATER, NOW, &search());
+        assert!(grants.all()[0].exists() && !grants.all()[1].exists());
+        let other = Address::from_v4([192, 0, 2, 8]);
+        assert!(grants.is_of(&SOURCE) && !grants.is_of(&other));
+        grants.reset(&other);
+        assert!(grants.is_of(&other) && !grants.is_of(&SOURCE));
+        assert_eq!(grants.source(), other);
+        assert!(grants.all().iter().all(|grant| !grant.exists()));
+    }
+
+    #[test]
+    fn who_granted_has_a_name_and_a_number() {
+        let names = ["knock", "admin", "approve", "one_time"];
+        for (number, name) in (0..).zip(names) {
+            assert_eq!(GrantedBy::from_number(number).name(), name);
+        }
     }
 
     #[test]

@@ -77,6 +77,14 @@ mod tests {
     }
 
     #[test]
+    fn the_end_is_that_of_a_published_generator() {
+        // SplitMix64 (Steele et al., 2014) seeded with 0: this bijection of the golden ratio's multiples.
+        let published = [0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4, 0x06c4_5d18_8009_454f];
+        let multiples = (1..).map(|n: u64| finish(n.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+        assert_eq!(multiples.take(3).collect::<Vec<_>>(), published);
+    }
+
+    #[test]
     fn every_part_of_a_five_tuple_counts() {
         let (a, b) = (Address::from_v4([192, 0, 2, 1]), Address::from_v4([192, 0, 2, 2]));
         let all = [

@@ -96,3 +96,40 @@ impl Fingerprint {
         self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_part_of_a_knock_counts_in_its_fingerprint() {
+        let of = |protocol, port, source_port, sequence_number| {
+            let fingerprint = Fingerprint::of(protocol, port, source_port, sequence_number).bits();
+            assert!(fingerprint < 1 << FINGERPRINT_BITS);
+            fingerprint
+        };
+        let knocks: [&dyn Fn(u16) -> u32; 4] = [
+            &|number| of(Protocol::Tcp, number, 40_000, 7),
+            &|number| of(Protocol::Tcp, 7000, number, 7),
+            &|number| of(Protocol::Tcp, 7000, 40_000, u32::from(number)),
+            &|number| of(Protocol::Tcp, 7000, 40_000, u32::from(number) << 16),
+        ];
+        for (part, knock) in knocks.into_iter().enumerate() {
+            let told_apart = (0..1_000).map(knock).collect::<HashSet<_>>().len();
+            assert!(told_apart > 990, "part {part}: {told_apart} of 1,000");
+        }
+        assert_ne!(of(Protocol::Tcp, 7000, 40_000, 0), of(Protocol::Udp, 7000, 40_000, 0));
+    }
+
+    #[test]
+    fn what_ended_an_attempt_is_told_as_it_was_noted() {
+        for (protocol, port) in [(Protocol::Tcp, 0), (Protocol::Udp, 53), (Protocol::Tcp, u16::MAX)] {
+            let by = BrokenBy { steps: 2, protocol, port, time: 1 };
+            let note = by.note();
+            assert_eq!((note.exists(), note.broken_by()), (false, Some(by)));
+        }
+        assert_eq!(Attempt::NONE.broken_by(), None);
+    }
+}

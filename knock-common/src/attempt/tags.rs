@@ -86,6 +86,14 @@ mod tests {
         let others = (1_000..101_000).filter(|&number| tags.may_hold(source(number))).count();
         assert!(others < 8_000, "{others} of 100,000");
 
+        for way in 0..ATTEMPT_WAYS {
+            tags.note(Way::at(way), source(7));
+        }
+        assert!(tags.may_hold(source(7)), "in each word");
+        for way in 0..ATTEMPT_WAYS {
+            tags.note(Way::at(way), source(way as u32));
+        }
+
         let copy = AttemptTags::<AtomicU64>::default();
         copy.copy_from(&tags);
         assert!((0..ATTEMPT_WAYS as u32).all(|number| copy.may_hold(source(number))));

@@ -107,3 +107,64 @@ const fn sets_of_one_address(sets: u32) -> u32 {
         few => few,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: HashKey = HashKey([
+        0x9e37_79b9_7f4a_7c15,
+        0xd1b5_4a32_d192_ed03,
+        0x8cb9_2ba7_2f3d_8dd7,
+        0x3c6e_f372_fe94_f82b,
+        0xa54f_f53a_5f1d_36f1,
+    ]);
+
+    const TUPLE: FiveTuple = FiveTuple {
+        remote: Address::from_v4([192, 0, 2, 1]),
+        local: Address::from_v4([198, 51, 100, 1]),
+        remote_port: 50_000,
+        local_port: 22,
+        kind: FlowKind::Tcp,
+    };
+
+    #[test]
+    fn every_part_of_a_five_tuple_counts_in_its_tag() {
+        let others = [
+            FiveTuple { remote: TUPLE.local, ..TUPLE },
+            FiveTuple { local: TUPLE.remote, ..TUPLE },
+            FiveTuple { remote_port: 50_001, ..TUPLE },
+            FiveTuple { local_port: 23, ..TUPLE },
+            FiveTuple { kind: FlowKind::Udp, ..TUPLE },
+            FiveTuple { kind: FlowKind::Unasked, ..TUPLE },
+        ];
+        for other in others {
+            assert_ne!(FlowIdentity::of(&KEY, &other).tag, FlowIdentity::of(&KEY, &TUPLE).tag, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_tag_is_never_nought_and_has_the_remote_addresss_hash_in_its_own_place() {
+        for remote_port in 0..1_000 {
+            let tuple = FiveTuple { remote_port, ..TUPLE };
+            let ports = u64::from(remote_port) << 16 | 22;
+            let identity = FlowIdentity::of(&KEY, &tuple);
+            let [remote, whole] =
+                [KEY.address(&TUPLE.remote), KEY.five_tuple(&TUPLE.remote, &TUPLE.local, ports)];
+            assert_eq!(identity.tag >> 63, 1);
+            assert_eq!(identity.tag >> 48 & 0x7fff, remote >> 32 & 0x7fff);
+            assert_eq!(identity.tag & 0xffff_ffff_ffff, whole & 0xffff_ffff_ffff);
+        }
+    }
+
+    #[test]
+    fn flows_of_an_address_lie_in_its_own_sets() {
+        for sets in [1, 256, 1024, 65_536] {
+            for remote_port in 0..1_000 {
+                let identity = FlowIdentity::of(&KEY, &FiveTuple { remote_port, ..TUPLE });
+                let set = identity.accepted_set(sets);
+                assert!(identity.accepted_sets(sets).any(|own| own == set), "{set} of {sets}");
+            }
+        }
+    }
+}

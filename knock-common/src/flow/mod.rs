@@ -180,3 +180,39 @@ impl FlowLives {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_bit_of_a_sequence_number_counts_in_its_tag() {
+        for number in [0, u32::MAX, 0x1234_5678] {
+            let tag = SequenceTag::of(number);
+            for bit in 0..u32::BITS {
+                assert_ne!(SequenceTag::of(number ^ 1 << bit), tag, "bit {bit} of {number:08x}");
+            }
+            assert_eq!(SequenceTag::from_bits(tag.bits() | !SEQUENCE_BITS), tag, "{number:08x}");
+            assert!(tag.bits() <= SEQUENCE_BITS, "{number:08x}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_lent_by_a_limited_grant_alone_until_it_is_spent() {
+        for index in 0..GRANTS_PER_SOURCE {
+            let limited = GrantIndex::new(index, true);
+            let all = [
+                (GrantIndex::new(index, false), false, false),
+                (limited, true, true),
+                (limited.spent(), true, false),
+            ];
+            for (grant, is_limited, is_lent) in all {
+                assert_eq!(
+                    (grant.index(), grant.is_limited(), grant.is_lent()),
+                    (index, is_limited, is_lent)
+                );
+                assert_eq!(GrantIndex::from_bits(grant.bits() | !0x1f), grant);
+            }
+        }
+    }
+}
