@@ -11,6 +11,15 @@ pub const KEY_WORDS: usize = 5;
 pub struct HashKey(pub [u64; KEY_WORDS]);
 
 impl HashKey {
+    #[cfg(test)]
+    pub(crate) const OF_TESTS: Self = Self([
+        0x9e37_79b9_7f4a_7c15,
+        0xd1b5_4a32_d192_ed03,
+        0x8cb9_2ba7_2f3d_8dd7,
+        0x3c6e_f372_fe94_f82b,
+        0xa54f_f53a_5f1d_36f1,
+    ]);
+
     /// Hash of a source address.
     #[inline(always)]
     pub fn address(&self, address: &Address) -> u64 {
@@ -56,13 +65,7 @@ mod tests {
     use super::*;
     use std::collections::HashSet;
 
-    const KEY: HashKey = HashKey([
-        0x9e37_79b9_7f4a_7c15,
-        0xd1b5_4a32_d192_ed03,
-        0x8cb9_2ba7_2f3d_8dd7,
-        0x3c6e_f372_fe94_f82b,
-        0xa54f_f53a_5f1d_36f1,
-    ]);
+    const KEY: HashKey = HashKey::OF_TESTS;
 
     #[test]
     fn neighbouring_addresses_spread_over_sets_and_tags() {

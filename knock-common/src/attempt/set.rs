@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn an_entry_that_mixes_two_sources_is_nobodys() {
-        let key = HashKey([1, 2, 3, 4, 5]);
+        let key = HashKey::OF_TESTS;
         let sources = [[192, 0, 2, 1], [192, 0, 2, 2]]
             .map(|octets| SourceIdentity::of(&key, &Address::from_v4(octets)));
         let attempt = Attempt { state: 1, started: 1, hop_limit: 64, fingerprint: Fingerprint(0) };
@@ -261,5 +261,25 @@ mod tests {
         let search = Search::default();
         assert!(sources.iter().all(|&source| !first.find(source, &search).1.exists()));
         assert!(sources.iter().any(|&source| second.find(source, &search).1.exists()));
+    }
+
+    #[test]
+    fn an_attempt_is_found_as_it_was_stored_in_a_copy_too() {
+        let source = SourceIdentity::of(&HashKey::OF_TESTS, &Address::from_v4([192, 0, 2, 1]));
+        let attempt = Attempt {
+            state: 70_000,
+            started: 0x3f_1234_5678,
+            hop_limit: 64,
+            fingerprint: Fingerprint(0xf_00ff),
+        };
+        let [set, copy]: [AttemptSet<AtomicU64>; 2] = std::array::from_fn(|_| AttemptSet::default());
+        for way in 0..ATTEMPT_WAYS {
+            set.store(Way(way), source, &attempt);
+            copy.copy_from(&set);
+            for set in [&set, &copy] {
+                assert_eq!(set.find(source, &Search::default()), (Way(way), attempt));
+            }
+            set.forget(Way(way));
+        }
     }
 }

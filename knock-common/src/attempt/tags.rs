@@ -61,7 +61,7 @@ mod tests {
     use crate::hash::HashKey;
 
     fn source(number: u32) -> SourceIdentity {
-        SourceIdentity::of(&HashKey([1, 2, 3, 4, 5]), &Address::from_v4(number.to_be_bytes()))
+        SourceIdentity::of(&HashKey::OF_TESTS, &Address::from_v4(number.to_be_bytes()))
     }
 
     #[test]

@@ -110,15 +110,11 @@ const fn sets_of_one_address(sets: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
-    const KEY: HashKey = HashKey([
-        0x9e37_79b9_7f4a_7c15,
-        0xd1b5_4a32_d192_ed03,
-        0x8cb9_2ba7_2f3d_8dd7,
-        0x3c6e_f372_fe94_f82b,
-        0xa54f_f53a_5f1d_36f1,
-    ]);
+    const KEY: HashKey = HashKey::OF_TESTS;
 
     const TUPLE: FiveTuple = FiveTuple {
         remote: Address::from_v4([192, 0, 2, 1]),
@@ -154,6 +150,22 @@ mod tests {
             assert_eq!(identity.tag >> 63, 1);
             assert_eq!(identity.tag >> 48 & 0x7fff, remote >> 32 & 0x7fff);
             assert_eq!(identity.tag & 0xffff_ffff_ffff, whole & 0xffff_ffff_ffff);
+        }
+    }
+
+    #[test]
+    fn connections_under_a_grant_are_told_apart() {
+        let short = |remote_port| FlowIdentity::of(&KEY, &FiveTuple { remote_port, ..TUPLE }).short();
+        let told_apart = (0..10_000).map(short).collect::<HashSet<_>>().len();
+        assert!(told_apart > 9_990, "{told_apart} of 10,000");
+    }
+
+    #[test]
+    fn an_address_has_a_256th_of_the_sets_and_no_more_than_64() {
+        for (sets, own) in [(1, 1), (128, 1), (256, 1), (1_024, 4), (16_384, 64), (65_536, 64)] {
+            let all: HashSet<u32> = FlowIdentity::of(&KEY, &TUPLE).accepted_sets(sets).collect();
+            assert_eq!(all.len(), own, "of {sets}");
+            assert!(all.iter().all(|&set| set < sets), "of {sets}");
         }
     }
 

@@ -189,27 +189,149 @@ mod tests {
     use crate::flow::{FiveTuple, FlowKind};
     use crate::hash::HashKey;
 
-    #[test]
-    fn a_token_stays_lent_through_renewals_until_it_is_spent() {
-        let set = FlowSet::<AtomicU64>::default();
-        let search = Search::default();
-        let lives = FlowLives { established: 432_000_000, closing: 120_000 };
-        let now = Boottime::from_milliseconds(1000);
+    const NOW: Boottime = Boottime::from_milliseconds(1_000);
+    const LIVES: FlowLives = FlowLives { established: 432_000_000, closing: 120_000 };
+
+    fn identity(remote: u8, remote_port: u16) -> FlowIdentity {
         let ends = FiveTuple {
-            remote: Address::from_v4([192, 0, 2, 7]),
+            remote: Address::from_v4([192, 0, 2, remote]),
             local: Address::from_v4([198, 51, 100, 1]),
-            remote_port: 40_000,
+            remote_port,
             local_port: 22,
             kind: FlowKind::Tcp,
         };
-        let identity = FlowIdentity::of(&HashKey([1, 2, 3, 4, 5]), &ends);
+        FlowIdentity::of(&HashKey::OF_TESTS, &ends)
+    }
+
+    /// A set, with what its users bring along.
+    #[derive(Default)]
+    struct Set {
+        flows: FlowSet<AtomicU64>,
+        search: Search<AtomicU64>,
+    }
+
+    impl Set {
+        fn record(&self, identity: FlowIdentity, flow: NewFlow, at: u64, eviction: Eviction) {
+            let now = Boottime::from_milliseconds(at);
+            assert!(self.flows.record(identity, &flow, now, &LIVES, eviction, &self.search));
+        }
+
+        fn find(&self, identity: FlowIdentity) -> Option<(FlowWay, Flow)> {
+            self.flows.find(identity, NOW, &self.search)
+        }
+
+        fn flow(&self, identity: FlowIdentity) -> Flow {
+            self.find(identity).expect("it is recorded").1
+        }
+
+        /// Gives the flow's `phase` anew at that millisecond.
+        fn renew(&self, identity: FlowIdentity, phase: Phase, at: u64, lives: &FlowLives) -> bool {
+            let (way, flow) = self.find(identity).expect("it is recorded");
+            self.flows.renew(way, &flow, flow.grant, phase, Boottime::from_milliseconds(at), lives)
+        }
+    }
+
+    #[test]
+    fn a_flow_is_found_as_it_was_recorded_in_a_copy_too() {
+        let set = Set::default();
+        let sequence = SequenceTag::of(0x1234_5678);
+        let recorded = NewFlow { phase: Phase::HalfOpen, sequence, grant: GrantIndex::new(5, true) };
+        set.record(identity(7, 1), recorded, 1_000, Eviction::SpareTheLive);
+        set.record(identity(7, 2), NewFlow::NOTE, 1_000, Eviction::FirstToEnd);
+        let flow =
+            Flow { phase: Phase::HalfOpen, deadline: 31_000, sequence, grant: GrantIndex::new(5, true) };
+        let copy = Set::default();
+        copy.flows.copy_from(&set.flows);
+        for set in [set, copy] {
+            assert_eq!(set.flow(identity(7, 1)), flow);
+            assert!(!set.flow(identity(7, 1)).is_note() && set.flow(identity(7, 2)).is_note());
+        }
+    }
+
+    #[test]
+    fn a_flow_without_end_has_the_last_deadline() {
+        let set = Set::default();
+        let (flow, lives) = (NewFlow::without_grant(Phase::Established), FlowLives::constant(u64::MAX / 2));
+        let recorded =
+            set.flows.record(identity(7, 1), &flow, NOW, &lives, Eviction::FirstToEnd, &set.search);
+        assert!(recorded);
+        assert_eq!(set.flow(identity(7, 1)).deadline, (1 << 40) - 1);
+    }
+
+    #[test]
+    fn a_syn_takes_no_life_from_an_established_flow() {
+        let set = Set::default();
+        set.record(identity(7, 1), NewFlow::without_grant(Phase::Established), 1_000, Eviction::SpareTheLive);
+        let sequence = SequenceTag::of(77);
+        let forged = NewFlow { sequence, ..NewFlow::without_grant(Phase::HalfOpen) };
+        set.record(identity(7, 1), forged, 1_000, Eviction::SpareTheLive);
+        let flow = set.flow(identity(7, 1));
+        assert_eq!((flow.phase, flow.deadline, flow.sequence), (Phase::Established, 432_001_000, sequence));
+    }
+
+    #[test]
+    fn a_renewal_is_written_where_it_moves_the_deadline_by_enough() {
+        for (established, enough) in [(432_000_000, 1_024), (1_600, 100)] {
+            let (set, lives) = (Set::default(), FlowLives { established, closing: 500 });
+            let all: Vec<_> = (0..FLOW_WAYS as u16).map(|port| identity(7, port)).collect();
+            for (flow, at) in all.iter().zip(1_000..) {
+                let (new, at) = (NewFlow::without_grant(Phase::Established), Boottime::from_milliseconds(at));
+                assert!(set.flows.record(*flow, &new, at, &lives, Eviction::FirstToEnd, &set.search));
+            }
+            for (&flow, at) in all.iter().zip(1_000..) {
+                assert!(!set.renew(flow, Phase::Established, at + enough - 1, &lives));
+                assert_eq!(set.flow(flow).deadline, at + established);
+                assert!(set.renew(flow, Phase::Established, at + enough, &lives));
+                assert_eq!(set.flow(flow).deadline, at + enough + established);
+            }
+            // Another phase is, whatever its deadline.
+            let until = all.iter().map(|&flow| set.flow(flow).deadline).collect::<Vec<_>>();
+            for (&flow, until) in all.iter().zip(until) {
+                assert!(set.renew(flow, Phase::Closing, until - 500, &lives));
+                assert_eq!((set.flow(flow).phase, set.flow(flow).deadline), (Phase::Closing, until));
+            }
+        }
+    }
+
+    #[test]
+    fn a_spent_token_is_written_and_moves_no_deadline() {
+        let set = Set::default();
+        let new = NewFlow { grant: GrantIndex::new(5, true), ..NewFlow::without_grant(Phase::Established) };
+        set.record(identity(7, 1), new, 1_000, Eviction::SpareTheLive);
+        let (way, flow) = set.find(identity(7, 1)).unwrap();
+        let soon = Boottime::from_milliseconds(1_001);
+        assert!(!set.flows.renew(way, &flow, flow.grant.spent(), flow.phase, soon, &LIVES));
+        assert_eq!(set.flow(identity(7, 1)), Flow { grant: flow.grant.spent(), ..flow });
+    }
+
+    #[test]
+    fn of_established_flows_that_may_go_the_first_to_end_does_whosever_it_is() {
+        let set = Set::default();
+        for port in 0..FLOW_WAYS as u16 {
+            let remote = if port == 3 { 8 } else { 7 };
+            let at = if port == 3 { 1_000 } else { 2_000 };
+            set.record(
+                identity(remote, port),
+                NewFlow::without_grant(Phase::Established),
+                at,
+                Eviction::FirstToEnd,
+            );
+        }
+        set.record(identity(7, 99), NewFlow::without_grant(Phase::Established), 2_000, Eviction::FirstToEnd);
+        assert_eq!(set.find(identity(8, 3)), None);
+        assert!((0..FLOW_WAYS as u16).all(|port| port == 3 || set.find(identity(7, port)).is_some()));
+    }
+
+    #[test]
+    fn a_token_stays_lent_through_renewals_until_it_is_spent() {
+        let set = Set::default();
         let limited = GrantIndex::new(5, true);
         let opened = NewFlow { grant: limited, ..NewFlow::without_grant(Phase::HalfOpen) };
-        assert!(set.record(identity, &opened, now, &lives, Eviction::SpareTheLive, &search));
+        set.record(identity(7, 1), opened, 1_000, Eviction::SpareTheLive);
         let renewed = |kept: fn(GrantIndex) -> GrantIndex| {
-            let (way, flow) = set.find(identity, now, &search).unwrap();
-            set.renew(way, &flow, kept(flow.grant), Phase::Established, now, &lives);
-            set.find(identity, now, &search).unwrap().1.grant
+            let (way, flow) = set.find(identity(7, 1)).unwrap();
+            set.flows.renew(way, &flow, kept(flow.grant), Phase::Established, NOW, &LIVES);
+            set.flow(identity(7, 1)).grant
         };
         // The second and third are worth no write but for the token.
         assert_eq!(renewed(|grant| grant), limited);
