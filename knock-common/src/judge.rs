@@ -5,7 +5,7 @@ use core::num::NonZero;
 use crate::access::{is_known, is_trusted, passes_as_granted};
 use crate::address::Address;
 use crate::evenness;
-use crate::flow::{FiveTuple, FlowKind};
+use crate::flow::{Eviction, FiveTuple, FlowKind};
 use crate::matcher;
 use crate::packet::{Content, Icmp, NoPacket, Packet, Segment};
 use crate::port::Protocol;
@@ -159,7 +159,7 @@ fn refuse<T: Tables>(tables: &T, packet: &Packet, segment: &Segment, entry: Port
         && tables.has_listener(Protocol::Udp, segment.destination_port)
     {
         let unasked = FiveTuple { kind: FlowKind::Unasked, ..arriving(packet, segment) };
-        note_for(tables, &unasked, tables.rules().flow_udp);
+        note_for(tables, &unasked, tables.rules().flow_udp, Eviction::FirstToEnd);
     }
     if entry.is(PortEntry::PROTECTED) { Reason::NoGrant } else { Reason::PolicyDrop }
 }

@@ -26,7 +26,8 @@ pub fn note_leaving<T: Tables>(tables: &T, packet: &Packet) {
             Protocol::Udp => note_datagram(tables, packet, segment),
         },
         Content::Icmp(Icmp::Echo) => {
-            note_for(tables, &FiveTuple::of_peer(packet.destination), tables.rules().flow_icmp);
+            let (peer, life) = (FiveTuple::of_peer(packet.destination), tables.rules().flow_icmp);
+            note_for(tables, &peer, life, Eviction::FirstToEnd);
         }
         Content::Icmp(_) | Content::LaterFragment | Content::Other(_) => {}
     }

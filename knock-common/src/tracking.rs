@@ -175,13 +175,13 @@ pub(crate) fn confirm<T: Tables>(
 #[inline(always)]
 pub(crate) fn note_peer<T: Tables>(tables: &T, tuple: &FiveTuple, phase: Phase) {
     let life = tables.rules().lives(tuple.kind).of(phase);
-    note_for(tables, &FiveTuple::of_peer(tuple.remote), life);
+    note_for(tables, &FiveTuple::of_peer(tuple.remote), life, Eviction::SoonerToEnd);
 }
 
 /// Notes something in the table of outgoing flows for `life` milliseconds, unless it is there for longer.
 // A function of its own in the kernel too: a BPF stack frame has 512 bytes.
 #[inline(never)]
-pub(crate) fn note_for<T: Tables>(tables: &T, tuple: &FiveTuple, life: u64) {
+pub(crate) fn note_for<T: Tables>(tables: &T, tuple: &FiveTuple, life: u64, eviction: Eviction) {
     let now = tables.now();
     let identity = FlowIdentity::of(tables.hash_key(), tuple);
     let Some(set) = tables.outgoing_set(identity.outgoing_set(tables.flow_sets())) else {
@@ -194,7 +194,7 @@ pub(crate) fn note_for<T: Tables>(tables: &T, tuple: &FiveTuple, life: u64) {
             set.renew(way, &noted, noted.grant, Phase::Established, now, &lives);
         }
         None => {
-            set.record(identity, &NewFlow::NOTE, now, &lives, Eviction::FirstToEnd, tables.search());
+            set.record(identity, &NewFlow::NOTE, now, &lives, eviction, tables.search());
         }
     }
 }

@@ -13,7 +13,7 @@ use knock_common::rules::StateKey;
 use knock_common::source::SourceIdentity;
 use knock_common::tables::Tables;
 use knock_common::time::Boottime;
-use knock_ctl::rules::{MemoryTables, PreviousStates, compile};
+use knock_ctl::rules::{Compiled, MemoryTables, PreviousStates, compile};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -31,8 +31,17 @@ impl CoreFilter {
     /// # Panics
     /// If the rules can't be compiled.
     pub fn new(rules: &Rules) -> Self {
+        Self::with(rules, MemoryTables::new)
+    }
+
+    /// As [`CoreFilter::new`], with so small tables that all accepted flows share a set, and all outgoing ones.
+    pub fn of_one_set(rules: &Rules) -> Self {
+        Self::with(rules, |compiled| MemoryTables::with_sets(compiled, 1, 1))
+    }
+
+    fn with(rules: &Rules, tables: impl FnOnce(Compiled) -> MemoryTables) -> Self {
         let compiled = compile(&rule_set(rules), &PreviousStates::new()).expect("the rules compile");
-        let mut tables = MemoryTables::new(compiled);
+        let mut tables = tables(compiled);
         for listener in &rules.listeners {
             tables.listen(protocol(listener.protocol), listener.number);
         }

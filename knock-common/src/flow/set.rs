@@ -15,14 +15,18 @@ const SEQUENCE_SHIFT: u32 = 7;
 const DEADLINE_SHIFT: u32 = 24;
 /// Milliseconds of CLOCK_BOOTTIME: 34 years.
 const DEADLINE_MAX: u64 = u64::MAX >> DEADLINE_SHIFT;
+/// Where in a rank the deadline ends.
+const RANK_SHIFT: u32 = 48;
 
 /// What gives way where a set is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Eviction {
     /// Half-open flows, then those that are closing.
     SpareTheLive,
-    /// Whichever ends first.
+    /// Half-open flows, then whichever ends first.
     FirstToEnd,
+    /// Of those that one which ends before the newcomer does. A note about a flow must not take the flow's place.
+    SoonerToEnd,
 }
 
 /// The flows that share a set.
@@ -82,18 +86,23 @@ impl<W: Word> FlowSet<W> {
                 Some(Flow { phase: Phase::Established, .. }) if spare_the_live => u64::MAX,
                 // One way for both phases: each way more is one more for the verifier, at each of the entries.
                 Some(Flow { phase, deadline, .. }) if spare_the_live || matches!(phase, Phase::HalfOpen) => {
-                    (phase as u64 + !identity.has_remote_of(tag) as u64) << 48 | deadline
+                    (phase as u64 + !identity.has_remote_of(tag) as u64) << RANK_SHIFT | deadline
                 }
-                Some(Flow { deadline, .. }) => 3 << 48 | deadline,
+                Some(Flow { deadline, .. }) => 3 << RANK_SHIFT | deadline,
             };
             search.consider(way, rank);
+        }
+        let deadline = now + lives.of(flow.phase);
+        let ends = search.lowest() & ((1 << RANK_SHIFT) - 1);
+        if matches!(eviction, Eviction::SoonerToEnd) && ends >= deadline {
+            return false;
         }
         let Some(entry) = search.best().and_then(|way| self.entries.get(way & (FLOW_WAYS - 1))) else {
             return false;
         };
         entry.life.store(0);
         entry.tag.store(identity.tag);
-        entry.life.store(life(now + lives.of(flow.phase), flow.phase, flow.sequence, flow.grant));
+        entry.life.store(life(deadline, flow.phase, flow.sequence, flow.grant));
         true
     }
 
