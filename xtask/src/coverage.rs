@@ -12,6 +12,12 @@ use crate::{setup, test};
 /// What the tests and the tasks are made of is no subject of its own.
 const LEFT_OUT: &str = "(^|/)(tests|xtask)/";
 
+/// Where programs put their counts. With `%c` they count in the file itself, which a program that is killed leaves behind
+/// (clang's source-based code coverage, "continuous mode").
+const PROFILES: &str = "LLVM_PROFILE_FILE";
+/// What that mode wants from the compiler.
+const COUNTS_IN_FILES: &str = "-Cllvm-args=-runtime-counter-relocation";
+
 /// Runs all tests, and the controllers that they start, as they are built for being counted; the table and the pages lie below
 /// target/coverage.
 pub fn measure() -> Result<()> {
@@ -50,6 +56,12 @@ fn environment(built: &Path) -> Result<Vec<(String, String)>> {
         .filter_map(|line| line.split_once('='))
         .map(|(name, value)| (name.to_owned(), value.trim_matches(['\'', '"']).to_owned()))
         .collect();
+    let (_, profiles) = environment
+        .iter_mut()
+        .find(|(name, _)| name == PROFILES)
+        .with_context(|| format!("cargo llvm-cov show-env tells no {PROFILES}"))?;
+    *profiles = profiles.replace(".profraw", "%c.profraw");
+    environment.push(("RUSTFLAGS".into(), COUNTS_IN_FILES.into()));
     environment.push(("CARGO_TARGET_DIR".into(), built.to_str().context("a path that is no text")?.into()));
     Ok(environment)
 }
