@@ -20,6 +20,7 @@ const STAGES: [(&str, &[&str]); 3] = [
             "--test=connections",
             "--test=core_against_model",
             "--test=fuzz",
+            "--test=outgoing",
             "--test=scanners",
             "--test=sequences",
         ],
