@@ -117,7 +117,37 @@ mod tests {
     fn both_families_come_back_as_they_went_in() {
         for text in ["192.0.2.7", "2001:db8::7", "::", "0.0.0.0"] {
             let ip: IpAddr = text.parse().unwrap();
-            assert_eq!(Address::from(ip).to_ip(), ip);
+            let address = Address::from(ip);
+            assert_eq!(address.to_ip(), ip);
+            assert_eq!((address.to_string(), format!("{address:?}")), (text.to_owned(), text.to_owned()));
         }
+    }
+
+    #[test]
+    fn a_header_holds_its_words_in_their_order() {
+        let address = Address::from_v6_words([0x2001_0db8, 0x0001_0002, 0x0003_0004, 0x0005_0006]);
+        assert_eq!(address, v6("2001:db8:1:2:3:4:5:6"));
+        assert_eq!(Address::from_v4_word(0xc000_0207), Address::from_v4([192, 0, 2, 7]));
+    }
+
+    #[test]
+    fn only_ipv4_is_mapped() {
+        assert!(Address::from_v4([192, 0, 2, 7]).is_mapped());
+        for text in ["::", "::c000:207", "2001:db8::ffff:c000:207", "::1:ffff:c000:207", "::fffe:c000:207"] {
+            assert!(!v6(text).is_mapped(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_of_one_link_is_told_by_its_first_ten_bits() {
+        for (text, is_link_local) in
+            [("fe80::1", true), ("febf::1", true), ("fe7f::1", false), ("fec0::1", false)]
+        {
+            assert_eq!(v6(text).is_link_local(), is_link_local, "{text}");
+        }
+    }
+
+    fn v6(text: &str) -> Address {
+        text.parse::<Ipv6Addr>().unwrap().into()
     }
 }

@@ -135,6 +135,36 @@ mod tests {
     }
 
     #[test]
+    fn what_is_hit_no_more_wears_off() {
+        let mut record = FREE;
+        let before = DropKey::new(Reason::NoGrant, Some((Protocol::Tcp, 22)));
+        let behind = DropKey::new(Reason::NoGrant, Some((Protocol::Tcp, 22 + 4096)));
+        for _ in 0..3 {
+            record.count(before, Address::UNSPECIFIED);
+        }
+        let packets: Vec<_> = (0..4)
+            .filter_map(|_| {
+                record.count(behind, Address::UNSPECIFIED);
+                record.read().map(|count| (count.port.map(|(_, number)| number), count.packets))
+            })
+            .collect();
+        assert_eq!(packets, [(Some(22), 2), (Some(22), 1), (Some(4118), 1), (Some(4118), 2)]);
+    }
+
+    #[test]
+    fn ports_protocols_and_reasons_have_places_apart() {
+        let index = |reason, protocol, number| DropKey::new(reason, Some((protocol, number))).index();
+        let mut places: Vec<u32> =
+            (0..DROP_ENTRIES as u16).map(|number| index(Reason::NoGrant, Protocol::Tcp, number)).collect();
+        places.sort_unstable();
+        assert!(places.iter().copied().eq(0..DROP_ENTRIES));
+        let (tcp, reason) = (index(Reason::NoGrant, Protocol::Tcp, 22), Reason::NoGrant as u32);
+        assert_eq!(tcp, 22 ^ (reason * 128));
+        assert_eq!(index(Reason::NoGrant, Protocol::Udp, 22), tcp ^ 2048);
+        assert_eq!(index(Reason::Malformed, Protocol::Tcp, 22), 22 ^ (Reason::Malformed as u32 * 128));
+    }
+
+    #[test]
     fn without_a_port_there_is_none() {
         let mut record = FREE;
         record.count(DropKey::new(Reason::Malformed, None), Address::UNSPECIFIED);

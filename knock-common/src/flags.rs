@@ -93,6 +93,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_connection_opens_with_a_syn_and_no_ack() {
+        let opening: Vec<u8> = (0..64)
+            .map(TcpFlags::from_header)
+            .filter(|flags| flags.opens_connection())
+            .map(TcpFlags::bits)
+            .collect();
+        let expected: Vec<u8> = (0..64).filter(|bits| bits & 0x12 == 0x02).collect();
+        assert_eq!(opening, expected);
+        assert_eq!(TcpFlags::SYN.union(TcpFlags::SYN.union(TcpFlags::ACK)).bits(), 0x12);
+    }
+
+    #[test]
     fn the_default_takes_a_plain_syn_only() {
         let met: Vec<u8> = (0..64)
             .filter(|&bits| FlagsCondition::CONNECT.met_by(TcpFlags::from_header(bits)))

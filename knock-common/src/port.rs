@@ -127,6 +127,14 @@ mod tests {
         assert!(range.contains(Port::udp(60010).unwrap()));
         assert!(!range.contains(Port::udp(60011).unwrap()));
         assert!(!range.contains(Port::tcp(60000).unwrap()));
-        assert_eq!(range.to_string(), "60000-60010/udp");
+        assert_eq!((range.first(), range.last()), (60000, 60010));
+    }
+
+    #[test]
+    fn ports_are_written_with_their_protocol() {
+        let port = Port::tcp(22).unwrap();
+        assert_eq!(port.to_string(), "22/tcp");
+        assert_eq!(PortRange::from(port).to_string(), "22/tcp");
+        assert_eq!(PortRange::new(Protocol::Udp, 60000, 60010).unwrap().to_string(), "60000-60010/udp");
     }
 }

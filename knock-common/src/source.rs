@@ -53,3 +53,33 @@ impl SourceIdentity {
         self.hash >> (64 - TAG_BITS - CHECK_BITS) & ((1 << CHECK_BITS) - 1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_of_attempts_keeps_all_of_a_source() {
+        let source = SourceIdentity { hash: 0x0123_4567_89ab_cdef };
+        let set_bits = 64 - TAG_BITS - CHECK_BITS;
+        let kept =
+            source.tag() << (64 - TAG_BITS) | source.check() << set_bits | source.set(1 << set_bits) as u64;
+        assert_eq!(kept, source.hash);
+        assert_eq!(source.set(16), 0xf);
+        assert_eq!(source.set(1), 0);
+    }
+
+    #[test]
+    fn a_mark_is_one_of_the_places_that_there_are() {
+        let mark = |hash| SourceIdentity { hash }.mark();
+        assert_eq!(mark(u64::MAX), GRANTED_MARKS - 1);
+        assert_eq!((mark(0), mark(1 << 21), mark(1 << 42)), (0, 0, 0));
+        assert_eq!((mark(1 << 22), mark(1 << 41)), (1, GRANTED_MARKS / 2));
+    }
+
+    #[test]
+    fn a_short_tag_is_never_0() {
+        let short_tag = |hash| SourceIdentity { hash }.short_tag();
+        assert_eq!([0, 1 << 56, 2 << 56, u64::MAX].map(short_tag), [1, 1, 2, 255]);
+    }
+}

@@ -74,3 +74,29 @@ impl Deadline {
         if self.0 > other.0 { self } else { other }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_told_in_nanoseconds_milliseconds_and_seconds() {
+        let time = Boottime::from_nanoseconds(3_004_005_006);
+        assert_eq!((time.nanoseconds(), time.milliseconds(), time.seconds()), (3_004_005_006, 3_004, 3));
+        assert_eq!(Boottime::from_milliseconds(3_004).nanoseconds(), 3_004_000_000);
+        assert_eq!(Boottime::from_milliseconds(u64::MAX).nanoseconds(), u64::MAX);
+        assert_eq!(time.plus_nanoseconds(4).nanoseconds(), 3_004_005_010);
+        assert_eq!(time.plus_nanoseconds(u64::MAX).nanoseconds(), u64::MAX);
+    }
+
+    #[test]
+    fn a_deadline_has_passed_once_it_is_reached() {
+        let at = |nanoseconds| Deadline::at(Boottime::from_nanoseconds(nanoseconds));
+        let now = Boottime::from_nanoseconds(100);
+        assert_eq!([99, 100, 101].map(|deadline| at(deadline).passed(now)), [true, true, false]);
+        assert!(Deadline::PASSED.passed(Boottime::from_nanoseconds(0)));
+        assert_eq!((at(7).later(at(8)), at(8).later(at(7))), (at(8), at(8)));
+        assert_eq!(at(7).nanoseconds(), 7);
+        assert_eq!(Deadline::from_nanoseconds(7), at(7));
+    }
+}

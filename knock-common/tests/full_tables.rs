@@ -288,6 +288,7 @@ fn a_token_comes_back_when_its_connection_never_answers() {
     assert!(connections.lend(tuple(1, 2), at(1000)));
     assert!(!connections.lend(tuple(1, 3), at(2000)), "a third token was lent");
     assert!(connections.spend(tuple(1, 2), at(2000)));
+    assert!(!connections.spend(tuple(1, 2), at(2000)), "a spent token was spent again");
     assert_eq!(connections.left(at(2000)), 0);
     let after = at(1000 + HALF_OPEN_LIFE);
     assert_eq!(connections.left(after), 1);

@@ -5,6 +5,7 @@ use crate::rule_set::{protocol, rule_set};
 use crate::state::{AttemptState, Doors, FlowEnd, State, sorted};
 use knock_common::address::Address;
 use knock_common::attempt::is_within;
+use knock_common::evenness::probed_at;
 use knock_common::flow::{FiveTuple, FlowIdentity, FlowKind, Phase};
 use knock_common::grant::{Granted, SourceGrants};
 use knock_common::matcher::attempt_of;
@@ -68,6 +69,12 @@ impl CoreFilter {
             reason: reason.name(),
             events: events.iter().map(|event| self.doors.event(event)).collect(),
         }
+    }
+
+    /// As [`CoreFilter::packet`]: whether it is held up, as what the kernel will refuse is.
+    pub fn is_held_up(&mut self, now_ms: u64, frame: &[u8]) -> bool {
+        let judgement = self.tables.judge(frame, Boottime::from_milliseconds(now_ms));
+        probed_at(&self.tables, judgement.decided) == Some(Boottime::from_milliseconds(now_ms))
     }
 
     /// As [`crate::model::Model::leaving`].

@@ -102,6 +102,7 @@ pub struct OccurrenceKey {
 pub type Occurrences = u32;
 
 const _: () = {
+    assert!(BROKEN != ROOT);
     assert!(size_of::<HitKey>() == 12);
     assert!(size_of::<Hit>() == 16);
     assert!(size_of::<EdgeKey>() == 12);

@@ -184,7 +184,93 @@ impl Rules {
 }
 
 const _: () = {
+    // 34 years are 12,418 days.
+    assert!(Scanners::HOLD_MAX / 86_400_000 > 12_418);
     assert!(size_of::<Control>() == 72);
     assert!(size_of::<Scanners>() == 24);
     assert!(size_of::<Rules>() == 168);
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPTIONS: [RuleOption; 13] = [
+        RuleOption::Enforce,
+        RuleOption::Strict,
+        RuleOption::Trusted,
+        RuleOption::Targets,
+        RuleOption::SameHopLimit,
+        RuleOption::Cut,
+        RuleOption::Stages,
+        RuleOption::Drop,
+        RuleOption::NoPing,
+        RuleOption::Destinations,
+        RuleOption::Scanners,
+        RuleOption::HoldFromPublic,
+        RuleOption::Drops,
+    ];
+
+    const CONFIRMED: Control = Control {
+        active_slot: 0,
+        layout_version: LAYOUT_VERSION,
+        generation: 1,
+        confirm_by: 0,
+        fallback: NO_RULES,
+        padding: 0,
+        hash_key: HashKey::OF_TESTS,
+    };
+
+    #[test]
+    fn a_change_on_trial_holds_until_its_time_and_then_what_was_before() {
+        let slot_at = |confirm_by, fallback, now| {
+            let control = Control { active_slot: 1, confirm_by, fallback, ..CONFIRMED };
+            control.slot_in_force(|| Boottime::from_nanoseconds(now))
+        };
+        assert_eq!(slot_at(0, 0, 1000), Some(1));
+        assert_eq!([999, 1000, 1001].map(|now| slot_at(1000, 0, now)), [Some(1), Some(0), Some(0)]);
+        assert_eq!([999, 1000, 1001].map(|now| slot_at(1000, NO_RULES, now)), [Some(1), None, None]);
+        assert_eq!(slot_at(1000, 1, 1000), Some(1));
+        assert_eq!(slot_at(1000, NO_RULES + 1, 1000), None);
+    }
+
+    #[test]
+    fn time_is_asked_for_only_while_a_change_is_on_trial() {
+        assert_eq!(CONFIRMED.slot_in_force(|| panic!("the time was asked for")), Some(0));
+    }
+
+    #[test]
+    fn each_option_is_set_by_itself() {
+        for option in OPTIONS {
+            let mut rules = Rules::EMPTY;
+            rules.set(RuleOption::Enforce, false);
+            assert_eq!(OPTIONS.map(|other| rules.has(other)), [false; 13]);
+            rules.set(option, true);
+            assert_eq!(OPTIONS.map(|other| rules.has(other)), OPTIONS.map(|other| other == option));
+            for other in OPTIONS {
+                rules.set(other, true);
+            }
+            rules.set(option, false);
+            assert_eq!(OPTIONS.map(|other| rules.has(other)), OPTIONS.map(|other| other != option));
+        }
+    }
+
+    #[test]
+    fn protocols_are_listed_one_by_one() {
+        for number in 0..=255 {
+            let mut rules = Rules::EMPTY;
+            rules.protocols[number as usize / 64] |= 1 << (number % 64);
+            let listed: Vec<u8> = (0..=255).filter(|other| rules.lists_protocol(*other)).collect();
+            assert_eq!(listed, [number]);
+        }
+    }
+
+    #[test]
+    fn flags_are_listed_one_by_one() {
+        for number in 0..64 {
+            let rules = Rules { knock_flags: 1 << number, ..Rules::EMPTY };
+            let meets = |bits: &u8| rules.meets_some_door(TcpFlags::from_header(*bits));
+            assert_eq!((0..64).filter(meets).collect::<Vec<u8>>(), [number]);
+        }
+    }
+}

@@ -77,3 +77,54 @@ pub const LISTENER_WORDS: u32 = 2 << 10;
 pub const fn listener_bit(protocol: Protocol, number: u16) -> (u32, u32) {
     ((protocol as u32) << 10 | (number >> 6) as u32, (number & 63) as u32)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MARKS: [u32; 8] = [
+        PortEntry::PUBLIC,
+        PortEntry::PROTECTED,
+        PortEntry::OPENED,
+        PortEntry::KNOCK,
+        PortEntry::REPEATED,
+        PortEntry::TARGETED,
+        PortEntry::CLOSED,
+        PortEntry::DHCP_CLIENT,
+    ];
+
+    #[test]
+    fn an_entry_tells_its_class_and_each_of_its_marks() {
+        for mark in MARKS {
+            let entry = PortEntry::new(0xabcd, mark);
+            assert_eq!(entry.class(), 0xabcd);
+            assert_eq!(MARKS.map(|other| entry.is(other)), MARKS.map(|other| other == mark));
+            assert_eq!(PortEntry::from_bits(entry.bits()), entry);
+        }
+        assert_eq!(PortEntry::new(0, 0xffff).class(), 0);
+    }
+
+    #[test]
+    fn each_port_of_a_protocol_has_an_entry_of_its_own() {
+        let places = [0, 1].map(|slot| {
+            [Protocol::Tcp, Protocol::Udp]
+                .map(|protocol| [0, 1, 0xffff].map(|number| port_index(slot, protocol, number)))
+        });
+        let tcp = [0, 1, 0xffff];
+        let udp = tcp.map(|place| place + 0x1_0000);
+        let second = |places: [u32; 3]| places.map(|place| place + PORT_ENTRIES);
+        assert_eq!(places, [[tcp, udp], [second(tcp), second(udp)]]);
+        assert_eq!(port_index(2, Protocol::Tcp, 0), 0);
+        assert_eq!([0, 1, 6, 7].map(place_of_port), [(0, 0), (0, 1), (3, 0), (3, 1)]);
+    }
+
+    #[test]
+    fn each_port_of_a_protocol_has_a_bit_of_its_own() {
+        assert_eq!(
+            [0, 1, 63, 64, 0xffff].map(|number| listener_bit(Protocol::Tcp, number)),
+            [(0, 0), (0, 1), (0, 63), (1, 0), (1023, 63)]
+        );
+        assert_eq!(listener_bit(Protocol::Udp, 0), (1024, 0));
+        assert_eq!(listener_bit(Protocol::Udp, 0xffff), (LISTENER_WORDS - 1, 63));
+    }
+}
