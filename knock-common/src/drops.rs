@@ -161,6 +161,7 @@ mod tests {
         let (tcp, reason) = (index(Reason::NoGrant, Protocol::Tcp, 22), Reason::NoGrant as u32);
         assert_eq!(tcp, 22 ^ (reason * 128));
         assert_eq!(index(Reason::NoGrant, Protocol::Udp, 22), tcp ^ 2048);
+        assert_eq!(index(Reason::NoGrant, Protocol::Udp, 22 + 2048), tcp);
         assert_eq!(index(Reason::Malformed, Protocol::Tcp, 22), 22 ^ (Reason::Malformed as u32 * 128));
     }
 

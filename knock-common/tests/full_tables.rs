@@ -265,6 +265,35 @@ fn outgoing_flows_always_find_room_and_what_ends_first_goes() {
 }
 
 #[test]
+fn a_note_takes_the_place_of_what_ends_before_it_does_or_none() {
+    let set = FlowSet::default();
+    let note = |who: FlowIdentity, now: u64, life: u64| {
+        let (now, lives) = (Boottime::from_milliseconds(now), FlowLives::constant(life));
+        set.record(who, &flow(Phase::Established), now, &lives, Eviction::SoonerToEnd, &search())
+    };
+    for port in 0..FLOW_WAYS as u16 {
+        assert!(note(tuple(1, port), 1_000 + u64::from(port), 10_000), "there is room");
+    }
+    for life in [1, 8_999, 9_000] {
+        assert!(!note(tuple(2, 1), 2_000, life), "{life}");
+    }
+    assert!((0..FLOW_WAYS as u16).all(|port| phase(&set, tuple(1, port), 2_000).is_some()));
+    assert!(note(tuple(2, 1), 2_000, 9_001));
+    assert!((0..FLOW_WAYS as u16).all(|port| phase(&set, tuple(1, port), 2_000).is_some() == (port != 0)));
+}
+
+#[test]
+fn a_syn_that_comes_again_takes_no_second_place() {
+    let set = FlowSet::default();
+    for now in 1_000..1_100 {
+        assert!(record(&set, tuple(1, 1), Phase::HalfOpen, now));
+    }
+    let now = Boottime::from_milliseconds(1_100);
+    assert_eq!(set.live_of_remote(tuple(1, 1), now).count(), 1);
+    assert_eq!(set.live(now).count(), 1);
+}
+
+#[test]
 fn outgoing_flows_to_one_address_spread_over_the_whole_table() {
     let sets = 256;
     let filled: std::collections::HashSet<u32> =
@@ -285,6 +314,7 @@ fn a_token_comes_back_when_its_connection_never_answers() {
     let mut connections = Connections::new(2);
     let at = Boottime::from_milliseconds;
     assert!(connections.lend(tuple(1, 1), at(1000)));
+    assert!(!connections.spend(tuple(1, 2), at(1000)), "another's token was spent");
     assert!(connections.lend(tuple(1, 2), at(1000)));
     assert!(!connections.lend(tuple(1, 3), at(2000)), "a third token was lent");
     assert!(connections.spend(tuple(1, 2), at(2000)));

@@ -7,16 +7,18 @@ use knock_common::address::Address;
 use knock_common::attempt::is_within;
 use knock_common::evenness::probed_at;
 use knock_common::flow::{FiveTuple, FlowIdentity, FlowKind, Phase};
-use knock_common::grant::{Granted, SourceGrants};
+use knock_common::grant::{Granted, GrantedBy, SourceGrants};
 use knock_common::matcher::attempt_of;
 use knock_common::reason::Verdict;
 use knock_common::rules::StateKey;
+use knock_common::search::Search;
 use knock_common::source::SourceIdentity;
 use knock_common::tables::Tables;
-use knock_common::time::Boottime;
+use knock_common::time::{Boottime, Deadline};
 use knock_ctl::rules::{Compiled, MemoryTables, PreviousStates, compile};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::atomic::AtomicU64;
 
 /// The core under a set of rules, and what packets have made of it.
 pub struct CoreFilter {
@@ -53,6 +55,15 @@ impl CoreFilter {
             accepted_sets: BTreeSet::new(),
             outgoing_sets: BTreeSet::new(),
         }
+    }
+
+    /// Grants the source one port for ever, and nothing else.
+    pub fn grant_port(&mut self, source: IpAddr, port: Port) {
+        let mut grants = SourceGrants::none(source.into());
+        let granted = Granted::Port(protocol(port.protocol), port.number);
+        let now = Boottime::from_nanoseconds(0);
+        grants.grant(granted, GrantedBy::Admin, Deadline::FOREVER, now, &Search::<AtomicU64>::default());
+        self.tables.put_source(Some(grants), [], None);
     }
 
     /// As [`crate::model::Model::packet`].

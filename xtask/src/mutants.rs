@@ -16,7 +16,14 @@ const STAGES: [(&str, &[&str]); 3] = [
     ("knock-tests", &["--test=core_against_model"]),
     (
         "knock-tests",
-        &["--test=connections", "--test=fuzz", "--test=outgoing", "--test=probes", "--test=sequences"],
+        &[
+            "--test=connections",
+            "--test=fuzz",
+            "--test=outgoing",
+            "--test=port_grants",
+            "--test=probes",
+            "--test=sequences",
+        ],
     ),
 ];
 
