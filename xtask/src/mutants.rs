@@ -17,6 +17,7 @@ const STAGES: [(&str, &[&str]); 3] = [
     (
         "knock-tests",
         &[
+            "--test=completions",
             "--test=connections",
             "--test=fuzz",
             "--test=outgoing",
