@@ -2,7 +2,7 @@
 
 use crate::access::{is_granted, is_trusted};
 use crate::flags::TcpFlags;
-use crate::flow::{Eviction, FiveTuple, FlowIdentity, FlowKind, NewFlow, Phase, SequenceTag};
+use crate::flow::{Eviction, FiveTuple, FlowIdentity, FlowKind, NewFlow, Phase};
 use crate::packet::{Content, Icmp, Packet, Segment};
 use crate::port::Protocol;
 use crate::rules::{PortEntry, RuleOption};
@@ -45,8 +45,7 @@ fn begin<T: Tables>(tables: &T, packet: &Packet, segment: &Segment) {
         Protocol::Tcp => Phase::HalfOpen,
         Protocol::Udp => Phase::Established,
     };
-    let sequence = SequenceTag::of(segment.sequence_number);
-    let flow = NewFlow { sequence, ..NewFlow::without_grant(phase) };
+    let flow = NewFlow::without_grant(phase);
     let lives = tables.rules().lives(tuple.kind);
     set.record(identity, &flow, tables.now(), &lives, Eviction::FirstToEnd, tables.search());
     note_peer(tables, &tuple, phase);

@@ -1,10 +1,12 @@
 //! What doors do that the reference model does not know: one-time sequences, and steps that are told.
 
 use knock_common::address::Address;
+use knock_common::connection::ConnectionsKey;
 use knock_common::event::{Event, EventKind};
 use knock_common::grant::GrantedBy;
 use knock_common::port::Port;
 use knock_common::rules::steps_taken;
+use knock_common::tables::Tables as _;
 use knock_common::time::Boottime;
 use knock_ctl::rules::{MemoryTables, OneTimeRule, PreviousStates, RuleSet, compile};
 use knock_tests::model::{self, Door, Rules};
@@ -88,6 +90,17 @@ fn a_sequence_that_is_no_one_time_one_opens_again_and_again() {
     assert_eq!(host.granted_by(CLIENT), Some(GrantedBy::Knock));
     assert_eq!(host.kinds(CLIENT, FIRST), [Some(EventKind::Refresh)]);
     assert_eq!(host.kinds(ANOTHER, FIRST), [Some(EventKind::Open)]);
+}
+
+#[test]
+fn connections_are_counted_where_they_are_limited_alone() {
+    for (limit, counted) in [(0, None), (2, Some(2))] {
+        let mut host = Host::new(|rules| rules.doors[0].connections = limit);
+        let [opened] = host.knocks(CLIENT, FIRST)[..] else { panic!("it opens once") };
+        let key = ConnectionsKey { source: opened.source, door: opened.door, padding: 0 };
+        let now = Boottime::from_milliseconds(host.now_ms);
+        assert_eq!(host.tables.change_connections(&key, |connections| connections.left(now)), counted);
+    }
 }
 
 #[test]
