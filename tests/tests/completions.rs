@@ -1,11 +1,14 @@
-//! What doors do that the reference model does not know: one-time sequences, and steps that are told.
+//! What doors do that the reference model does not know: one-time sequences, steps that are told, what ended an attempt.
 
 use knock_common::address::Address;
+use knock_common::attempt::BrokenBy;
 use knock_common::connection::ConnectionsKey;
 use knock_common::event::{Event, EventKind};
 use knock_common::grant::GrantedBy;
-use knock_common::port::Port;
+use knock_common::matcher::attempt_of;
+use knock_common::port::{Port, Protocol};
 use knock_common::rules::steps_taken;
+use knock_common::source::SourceIdentity;
 use knock_common::tables::Tables as _;
 use knock_common::time::Boottime;
 use knock_ctl::rules::{MemoryTables, OneTimeRule, PreviousStates, RuleSet, compile};
@@ -116,4 +119,18 @@ fn each_step_is_told_where_steps_are() {
     assert_eq!(told, [stage(1), stage(2), stage(3), (Some(EventKind::Open), 1, client)]);
     let doors: Vec<_> = events.iter().map(|event| event.door).collect();
     assert_eq!(doors, [events[3].door; 4]);
+}
+
+#[test]
+fn what_ended_an_attempt_is_kept_with_it() {
+    let mut host = Host::with_one_time_sequences();
+    // A port of no door, and one that only goes on with another sequence.
+    for wrong in [12_345, SECOND[1]] {
+        host.knocks(CLIENT, [FIRST[0], FIRST[1], wrong]);
+        let source = SourceIdentity::of(host.tables.hash_key(), &Address::from(CLIENT));
+        let attempt = attempt_of(&host.tables, source);
+        let by = BrokenBy { steps: 2, protocol: Protocol::Tcp, port: wrong, time: host.now_ms };
+        assert!(!attempt.exists());
+        assert_eq!(attempt.broken_by(), Some(by));
+    }
 }

@@ -19,10 +19,12 @@ const STAGES: [(&str, &[&str]); 3] = [
         &[
             "--test=completions",
             "--test=connections",
+            "--test=crowds",
             "--test=fuzz",
             "--test=outgoing",
             "--test=port_grants",
             "--test=probes",
+            "--test=scan_windows",
             "--test=sequences",
         ],
     ),
