@@ -83,9 +83,14 @@ impl CoreFilter {
     }
 
     /// As [`CoreFilter::packet`]: whether it is held up, as what the kernel will refuse is.
+    ///
+    /// # Panics
+    /// If it is held up since another time than that of its arrival.
     pub fn is_held_up(&mut self, now_ms: u64, frame: &[u8]) -> bool {
         let judgement = self.tables.judge(frame, Boottime::from_milliseconds(now_ms));
-        probed_at(&self.tables, judgement.decided) == Some(Boottime::from_milliseconds(now_ms))
+        let since = probed_at(&self.tables, judgement.decided);
+        assert!(since.is_none_or(|since| since == Boottime::from_milliseconds(now_ms)), "{since:?}");
+        since.is_some()
     }
 
     /// As [`crate::model::Model::leaving`].

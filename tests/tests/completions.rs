@@ -4,7 +4,7 @@ use knock_common::address::Address;
 use knock_common::attempt::BrokenBy;
 use knock_common::connection::ConnectionsKey;
 use knock_common::event::{Event, EventKind};
-use knock_common::grant::GrantedBy;
+use knock_common::grant::{Grant, GrantedBy};
 use knock_common::matcher::attempt_of;
 use knock_common::port::{Port, Protocol};
 use knock_common::rules::steps_taken;
@@ -14,6 +14,7 @@ use knock_common::time::Boottime;
 use knock_ctl::rules::{MemoryTables, OneTimeRule, PreviousStates, RuleSet, compile};
 use knock_tests::model::{self, Door, Rules};
 use knock_tests::packet::Frame;
+use knock_tests::packet::numbers::{ACK, SYN};
 use knock_tests::rule_set::rule_set;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -103,6 +104,22 @@ fn connections_are_counted_where_they_are_limited_alone() {
         let key = ConnectionsKey { source: opened.source, door: opened.door, padding: 0 };
         let now = Boottime::from_milliseconds(host.now_ms);
         assert_eq!(host.tables.change_connections(&key, |connections| connections.left(now)), counted);
+    }
+}
+
+#[test]
+fn a_grant_is_in_use_once_its_client_has_answered() {
+    for connections in [0, 1] {
+        let mut host = Host::new(|rules| rules.doors[0].connections = connections);
+        host.knocks(CLIENT, FIRST);
+        let is_used =
+            |host: &Host| host.tables.grants_of(&Address::from(CLIENT))?.all().first().map(Grant::is_used);
+        let segment = |flags| Frame::tcp(CLIENT, SERVER).ports(40_000, 22).flags(flags).build();
+        let now = Boottime::from_milliseconds(host.now_ms);
+        host.tables.judge(segment(SYN).as_slice(), now);
+        assert_eq!(is_used(&host), Some(false), "a SYN may be forged");
+        host.tables.judge(segment(ACK).as_slice(), now);
+        assert_eq!(is_used(&host), Some(true));
     }
 }
 
