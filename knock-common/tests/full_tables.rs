@@ -285,8 +285,8 @@ fn a_note_takes_the_place_of_what_ends_before_it_does_or_none() {
 #[test]
 fn a_syn_that_comes_again_takes_no_second_place() {
     let set = FlowSet::default();
-    for now in 1_000..1_100 {
-        assert!(record(&set, tuple(1, 1), Phase::HalfOpen, now));
+    for sent in 1_000..1_100 {
+        assert!(record(&set, tuple(1, 1), Phase::HalfOpen, sent));
     }
     let now = Boottime::from_milliseconds(1_100);
     assert_eq!(set.live_of_remote(tuple(1, 1), now).count(), 1);

@@ -37,7 +37,7 @@ impl CoreFilter {
         Self::with(rules, MemoryTables::new)
     }
 
-    /// As [`CoreFilter::new`], with so small tables that all accepted flows share a set, and all outgoing ones.
+    /// As [`CoreFilter::new`], with so small tables that all attempts share a set, all accepted flows one, and all outgoing ones.
     pub fn of_one_set(rules: &Rules) -> Self {
         Self::with(rules, |compiled| MemoryTables::with_sets(compiled, 1, 1))
     }

@@ -1,4 +1,6 @@
 //! Frames byte for byte, and what is read from them.
+//!
+//! The builder that other tests have depends on this crate, and on much that takes long to build.
 
 use std::net::Ipv6Addr;
 
